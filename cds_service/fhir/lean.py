@@ -1,0 +1,253 @@
+"""L0, the first level of strictness: a typed decode of just the elements that are read (FHIR R4).
+
+One struct stands for every resource type: an unknown type must not fail the decode, and the fields
+that can change the meaning of a resource are present whatever its type. A value of the wrong shape
+makes that one resource unreadable (`fhir.prefetch` then decodes entry by entry and records it).
+Numbers stay raw JSON text so that `Decimal` is exact.
+"""
+
+import msgspec
+
+ABSENT = msgspec.Raw(b"")
+"""The value of a raw element that is not there (a raw element cannot be part of a union)."""
+
+
+class Lean(msgspec.Struct, gc=False, frozen=True, kw_only=True):
+    """Base of all lean shapes: unknown members are skipped, none can form a reference cycle."""
+
+
+class Coding(Lean):
+    """Coding."""
+
+    system: str | None = None
+    code: str | None = None
+    display: str | None = None
+
+
+class CodeableConcept(Lean):
+    """CodeableConcept."""
+
+    coding: list[Coding] | None = None
+    text: str | None = None
+
+
+class Period(Lean):
+    """Period."""
+
+    start: str | None = None
+    end: str | None = None
+
+
+class Quantity(Lean):
+    """Quantity; `value` is the raw JSON text of the number (or string, where a sender quotes it)."""
+
+    value: msgspec.Raw = ABSENT
+    comparator: str | None = None
+    unit: str | None = None
+    system: str | None = None
+    code: str | None = None
+
+
+class Range(Lean):
+    """Range."""
+
+    low: Quantity | None = None
+    high: Quantity | None = None
+
+
+class Reference(Lean):
+    """Reference: relative, absolute, contained (`#id`) or display only."""
+
+    reference: str | None = None
+    type: str | None = None
+    display: str | None = None
+
+
+class Repeat(Lean):
+    """Timing.repeat."""
+
+    boundsPeriod: Period | None = None
+    count: msgspec.Raw = ABSENT
+    frequency: msgspec.Raw = ABSENT
+    period: msgspec.Raw = ABSENT
+    periodUnit: str | None = None
+
+
+class Timing(Lean):
+    """Timing."""
+
+    repeat: Repeat | None = None
+    code: CodeableConcept | None = None
+
+
+class DoseAndRate(Lean):
+    """Dosage.doseAndRate."""
+
+    doseQuantity: Quantity | None = None
+    doseRange: Range | None = None
+
+
+class Dosage(Lean):
+    """Dosage of a statement or request; MedicationAdministration.dosage has `dose` and `route`."""
+
+    text: str | None = None
+    timing: Timing | None = None
+    asNeededBoolean: bool | None = None
+    asNeededCodeableConcept: CodeableConcept | None = None
+    route: CodeableConcept | None = None
+    doseAndRate: list[DoseAndRate] | None = None
+    dose: Quantity | None = None
+
+
+class DispenseRequest(Lean):
+    """MedicationRequest.dispenseRequest."""
+
+    validityPeriod: Period | None = None
+
+
+class Component(Lean):
+    """Observation.component."""
+
+    code: CodeableConcept | None = None
+    valueQuantity: Quantity | None = None
+    valueString: str | None = None
+    valueCodeableConcept: CodeableConcept | None = None
+    valueDateTime: str | None = None
+    valueInteger: msgspec.Raw = ABSENT
+    valueRange: Range | None = None
+    valueBoolean: msgspec.Raw = ABSENT
+    valueRatio: msgspec.Raw = ABSENT
+    valueSampledData: msgspec.Raw = ABSENT
+    valueTime: msgspec.Raw = ABSENT
+    valuePeriod: msgspec.Raw = ABSENT
+    dataAbsentReason: CodeableConcept | None = None
+
+
+class Reaction(Lean):
+    """AllergyIntolerance.reaction."""
+
+    substance: CodeableConcept | None = None
+    manifestation: list[CodeableConcept] | None = None
+
+
+class FamilyCondition(Lean):
+    """FamilyMemberHistory.condition."""
+
+    code: CodeableConcept | None = None
+
+
+class Link(Lean):
+    """Bundle.link."""
+
+    relation: str | None = None
+    url: str | None = None
+
+
+class Search(Lean):
+    """Bundle.entry.search."""
+
+    mode: str | None = None
+
+
+class OutcomeIssue(Lean):
+    """OperationOutcome.issue."""
+
+    severity: str | None = None
+    code: str | None = None
+
+
+class Resource(Lean):
+    """Any resource: the union of the elements that are read from the types that we know."""
+
+    resourceType: str | None = None
+    id: str | None = None
+    implicitRules: str | None = None
+    modifierExtension: list[msgspec.Raw] | None = None
+    contained: list["Resource"] | None = None
+    status: str | None = None
+    code: CodeableConcept | None = None
+    category: list[CodeableConcept | str] | CodeableConcept | str | None = None
+    subject: Reference | None = None
+    patient: Reference | None = None
+    # Observation
+    effectiveDateTime: str | None = None
+    effectiveInstant: str | None = None
+    effectivePeriod: Period | None = None
+    effectiveTiming: msgspec.Raw = ABSENT
+    issued: str | None = None
+    valueQuantity: Quantity | None = None
+    valueString: str | None = None
+    valueCodeableConcept: CodeableConcept | None = None
+    valueDateTime: str | None = None
+    valueInteger: msgspec.Raw = ABSENT
+    valueRange: Range | None = None
+    valueBoolean: msgspec.Raw = ABSENT
+    valueRatio: msgspec.Raw = ABSENT
+    valueSampledData: msgspec.Raw = ABSENT
+    valueTime: msgspec.Raw = ABSENT
+    valuePeriod: msgspec.Raw = ABSENT
+    dataAbsentReason: CodeableConcept | None = None
+    component: list[Component] | None = None
+    # Condition and AllergyIntolerance (strings in DSTU2 and STU3)
+    clinicalStatus: CodeableConcept | str | None = None
+    verificationStatus: CodeableConcept | str | None = None
+    onsetDateTime: str | None = None
+    onsetPeriod: Period | None = None
+    recordedDate: str | None = None
+    abatementDateTime: str | None = None
+    abatementPeriod: Period | None = None
+    abatementAge: msgspec.Raw = ABSENT
+    abatementRange: msgspec.Raw = ABSENT
+    abatementString: str | None = None
+    abatementBoolean: bool | None = None
+    criticality: str | None = None
+    reaction: list[Reaction] | None = None
+    # medicines
+    medicationCodeableConcept: CodeableConcept | None = None
+    medicationReference: Reference | None = None
+    medication: msgspec.Raw = ABSENT
+    intent: str | None = None
+    doNotPerform: bool | None = None
+    authoredOn: str | None = None
+    dateAsserted: str | None = None
+    dosage: list[Dosage] | Dosage | None = None
+    dosageInstruction: list[Dosage] | None = None
+    dispenseRequest: DispenseRequest | None = None
+    form: CodeableConcept | None = None
+    taken: str | None = None
+    wasNotTaken: bool | None = None
+    dateWritten: str | None = None
+    # Procedure
+    performedDateTime: str | None = None
+    performedPeriod: Period | None = None
+    occurrenceDateTime: str | None = None
+    # FamilyMemberHistory
+    relationship: CodeableConcept | None = None
+    condition: list[FamilyCondition] | None = None
+    # Patient
+    gender: str | None = None
+    birthDate: str | None = None
+    deceasedBoolean: bool | None = None
+    deceasedDateTime: str | None = None
+    # Bundle and OperationOutcome
+    type: msgspec.Raw = ABSENT
+    total: msgspec.Raw = ABSENT
+    link: list[msgspec.Raw] | None = None
+    entry: list["Entry"] | None = None
+    issue: list[OutcomeIssue] | None = None
+
+
+class Entry(Lean):
+    """Bundle.entry."""
+
+    fullUrl: str | None = None
+    resource: Resource | None = None
+    search: Search | None = None
+
+
+def decode(raw: bytes | msgspec.Raw) -> Resource | None:
+    """Return one prefetch value, None for JSON null; raises msgspec.ValidationError on a wrong shape."""
+    return _DECODER.decode(raw)
+
+
+_DECODER = msgspec.json.Decoder(Resource | None)
