@@ -130,6 +130,7 @@ class ResultNote(StrEnum):
     UNIT_ASSUMED = "unit assumed"
     UNIT_MISMATCH = "unit does not fit the code"
     CONVERTED = "converted"
+    CONVERTED_MOLAR = "converted from a molar unit"
     FROM_TEXT = "value read from text"
     BY_TEXT = "test recognised by its name only"
     DATE_OF_ISSUE = "date of issue"

@@ -29,6 +29,8 @@ class CodeableConcept(Lean):
 
     coding: list[Coding] | None = None
     text: str | None = None
+    # R5's CodeableReference, where R4 has a CodeableConcept
+    concept: msgspec.Raw = ABSENT
 
 
 class Period(Lean):
@@ -90,6 +92,7 @@ class DoseAndRate(Lean):
 class Dosage(Lean):
     """Dosage of a statement or request; MedicationAdministration.dosage has `dose` and `route`."""
 
+    modifierExtension: list[msgspec.Raw] | None = None
     text: str | None = None
     timing: Timing | None = None
     asNeededBoolean: bool | None = None
@@ -108,6 +111,7 @@ class DispenseRequest(Lean):
 class Component(Lean):
     """Observation.component."""
 
+    modifierExtension: list[msgspec.Raw] | None = None
     code: CodeableConcept | None = None
     valueQuantity: Quantity | None = None
     valueString: str | None = None
@@ -126,6 +130,7 @@ class Component(Lean):
 class Reaction(Lean):
     """AllergyIntolerance.reaction."""
 
+    modifierExtension: list[msgspec.Raw] | None = None
     substance: CodeableConcept | None = None
     manifestation: list[CodeableConcept] | None = None
 
@@ -133,6 +138,7 @@ class Reaction(Lean):
 class FamilyCondition(Lean):
     """FamilyMemberHistory.condition."""
 
+    modifierExtension: list[msgspec.Raw] | None = None
     code: CodeableConcept | None = None
 
 
@@ -160,10 +166,12 @@ class Resource(Lean):
     """Any resource: the union of the elements that are read from the types that we know."""
 
     resourceType: str | None = None
-    id: str | None = None
+    # a number where a sender forgot the quotes
+    id: str | int | None = None
     implicitRules: str | None = None
     modifierExtension: list[msgspec.Raw] | None = None
-    contained: list["Resource"] | None = None
+    # decoded when something refers to it: an odd contained resource must not cost its container
+    contained: list[msgspec.Raw] | None = None
     status: str | None = None
     code: CodeableConcept | None = None
     category: list[CodeableConcept | str] | CodeableConcept | str | None = None
@@ -229,25 +237,29 @@ class Resource(Lean):
     birthDate: str | None = None
     deceasedBoolean: bool | None = None
     deceasedDateTime: str | None = None
+    # shapes of other FHIR versions (fhir.versions); what they hold is never used
+    name: msgspec.Raw = ABSENT
+    context: msgspec.Raw = ABSENT
+    requester: msgspec.Raw = ABSENT
+    participant: msgspec.Raw = ABSENT
+    assertedDate: msgspec.Raw = ABSENT
+    substance: msgspec.Raw = ABSENT
+    notDone: msgspec.Raw = ABSENT
+    notPerformed: msgspec.Raw = ABSENT
+    notGiven: msgspec.Raw = ABSENT
+    wasNotGiven: msgspec.Raw = ABSENT
     # Bundle and OperationOutcome
     type: msgspec.Raw = ABSENT
     total: msgspec.Raw = ABSENT
     link: list[msgspec.Raw] | None = None
-    entry: list["Entry"] | None = None
+    entry: list["Entry | None"] | None = None
     issue: list[OutcomeIssue] | None = None
 
 
 class Entry(Lean):
     """Bundle.entry."""
 
+    modifierExtension: list[msgspec.Raw] | None = None
     fullUrl: str | None = None
     resource: Resource | None = None
     search: Search | None = None
-
-
-def decode(raw: bytes | msgspec.Raw) -> Resource | None:
-    """Return one prefetch value, None for JSON null; raises msgspec.ValidationError on a wrong shape."""
-    return _DECODER.decode(raw)
-
-
-_DECODER = msgspec.json.Decoder(Resource | None)

@@ -1,0 +1,83 @@
+# Every task of the project; `make help` lists them. Needs only make and Python >= 3.11.
+# The first use of serve, test, check or bench creates .venv (pinned, hash-checked); later uses skip that.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+HOST ?= 127.0.0.1
+PORT ?= 8080
+export HOST PORT
+
+# The newest of the usual names that is at least 3.11; override with `make PYTHON=/path/to/python3 ...`.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$name"; break; }; \
+	done)
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+CORE := cds_service/clinical/*,cds_service/knowledge/*,cds_service/protocol/*
+# Two workers halve the time on two cores; `make test PYTEST_WORKERS=0` runs in one process.
+PYTEST_WORKERS ?= 2
+
+.PHONY: help install serve test test-zone check format bench bench-check image wheel lock docs clean
+
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  %-12s %s\n' "$$name" "$$text"; done
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (set PYTHON=...)" >&2; exit 1; }
+	"$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+install: $(STAMP) ## Create .venv with everything that the other targets need
+
+serve: $(STAMP) ## Run the service in its development profile (HOST, PORT, RLS_CDS_* from the environment)
+	exec $(BIN)/rls-cds serve
+
+test: $(STAMP) ## Run all tests with the coverage gates
+	@rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --cov --cov-report= 2>&1 | tee .pytest-summary
+	@$(BIN)/python -m coverage report --fail-under=95 | tail -n 12
+	@$(BIN)/python -m coverage report --include='$(CORE)' --fail-under=100 | tail -n 6
+
+test-zone: $(STAMP) ## Run the tests again, without coverage, as if the machine stood in TZ
+	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m 'not packaging'
+
+check: $(STAMP) ## Formatting, lint, types, import contracts, knowledge and document checks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_source.py
+	$(BIN)/rls-cds knowledge lint
+	$(BIN)/python scripts/docs.py --check
+
+format: $(STAMP) ## Format the code and apply the safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(STAMP) ## Write the generated parts of docs/ anew
+	$(BIN)/python scripts/docs.py
+
+bench: $(STAMP) ## Print the performance table side by side with its yardsticks
+	$(BIN)/python bench/run.py
+
+bench-check: $(STAMP) ## Fail when a CPU or memory ratio is beyond its bar times 1.5
+	$(BIN)/python bench/run.py --check
+
+image: ## Build the container image, start it and fire a sample request at it (docker or buildah)
+	scripts/image.sh
+
+wheel: $(STAMP) ## Build dist/*.whl
+	$(BIN)/python -m hatchling build -t wheel
+
+lock: ## Write requirements/*.txt anew (needs uv)
+	scripts/lock.sh
+
+clean: ## Remove what the targets created, .venv included
+	rm -rf .venv dist .coverage .coverage.* .pytest-summary .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

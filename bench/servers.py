@@ -1,0 +1,143 @@
+"""The same gunicorn server around two applications, and a client that keeps a fixed pace."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+HERE = Path(__file__).parent
+PATH = "/cds-services/rls-iron-assessment"
+HEADERS = {"Content-Type": "application/json"}
+START_SECONDS = 30
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Server:
+    """A gunicorn server with one worker of eight threads around `variants:APP()`."""
+
+    app: str
+    port: int = 0
+
+    def __enter__(self) -> Self:
+        """Start the server and wait until it answers."""
+        self.port = _free_port()
+        command = [sys.executable, "-m", "gunicorn", "--config", str(HERE / "gunicorn_conf.py")]
+        self._process = subprocess.Popen(
+            [*command, "--bind", f"127.0.0.1:{self.port}", f"variants:{self.app}()"], cwd=HERE
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise
+                time.sleep(0.05)
+            else:
+                return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the server."""
+        self._process.terminate()
+        self._process.wait(timeout=10)
+
+    def _worker(self) -> Path:
+        process = self._process.pid
+        children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii")
+        return Path("/proc") / children.split()[0]
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU seconds that the worker's threads have used so far."""
+        # schedstat counts nanoseconds; the figures of stat come in hundredths of a second (proc(5)).
+        tasks = (self._worker() / "task").iterdir()
+        return sum(int((task / "schedstat").read_text(encoding="ascii").split()[0]) for task in tasks) / 1e9
+
+    def resident_bytes(self) -> int:
+        """Return the resident memory of the worker."""
+        pages = int((self._worker() / "statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Return a connection that is kept open between calls."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+
+def post(connection: http.client.HTTPConnection, body: bytes) -> bytes:
+    """Return the answer's body; anything but 200 raises."""
+    connection.request("POST", PATH, body, HEADERS)
+    response = connection.getresponse()
+    content = response.read()
+    if response.status != http.HTTPStatus.OK:
+        message = f"{response.status}: {content[:300]!r}"
+        raise RuntimeError(message)
+    return content
+
+
+def cpu_per_call(server: Server, body: bytes, calls: int) -> float:
+    """Return the worker's CPU seconds per call, calls one after the other."""
+    connection = server.connect()
+    post(connection, body)
+    start = server.cpu_seconds()
+    for _ in range(calls):
+        post(connection, body)
+    return (server.cpu_seconds() - start) / calls
+
+
+def paced_latencies(server: Server, body: bytes, *, per_second: int, seconds: int) -> list[float]:
+    """Return sorted latencies of calls that start on schedule, whether or not earlier ones have ended.
+
+    A latency counts from the scheduled start, so that a stall is charged to every call that it delays.
+    """
+    total = per_second * seconds
+    latencies = [0.0] * total
+    turns = iter(range(total))
+    lock = threading.Lock()
+    start = time.perf_counter() + 0.2
+    errors: list[Exception] = []
+
+    def run() -> None:
+        connection = server.connect()
+        while True:
+            with lock:
+                turn = next(turns, None)
+            if turn is None or errors:
+                return
+            due = start + turn / per_second
+            time.sleep(max(0.0, due - time.perf_counter()))
+            try:
+                post(connection, body)
+            except (OSError, RuntimeError, http.client.HTTPException) as error:
+                errors.append(error)
+                return
+            latencies[turn] = time.perf_counter() - due
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return sorted(latencies)
+
+
+def topics(answer: bytes) -> tuple[str, ...]:
+    """Return the topic codes of the cards in an answer."""
+    return tuple(card["source"]["topic"]["code"] for card in json.loads(answer)["cards"])

@@ -1,0 +1,116 @@
+"""The use case: read what came, apply the rules, check fully what decided, word the cards."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from cds_service.clinical.assessment import Assessment, CardDecision, Outcome, Policy
+from cds_service.clinical.evaluate import evaluate
+from cds_service.clinical.facts import Facts
+from cds_service.fhir import Record, open_record
+from cds_service.knowledge import Knowledge
+from cds_service.ports import Clock, Quiet
+from cds_service.profile import ClientProfile
+from cds_service.protocol.prefetch import PREFETCH_NEEDS
+from cds_service.protocol.responses import Card
+from cds_service.rendering import CardLibrary, RenderContext
+from cds_service.rendering.identity import fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class PatientView:
+    """One patient-view call; `prefetch` is the raw JSON of that member, None when the call has none."""
+
+    service_id: str
+    hook_instance: str
+    patient_id: str
+    prefetch: bytes | None
+    fhir_server: str | None = None
+    version_hint: str | None = None
+    client: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The cards, with the assessment and the facts that explain them."""
+
+    cards: tuple[Card, ...]
+    assessment: Assessment
+    facts: Facts
+
+
+class RequiredDataMissing(Exception):
+    """The patient or the iron results are not available and RLS is not on record (CDS Hooks: 412)."""
+
+    def __init__(self, missing: tuple[str, ...], answer: Answer) -> None:
+        """Keep what is missing, and the assessment for explanations."""
+        super().__init__(" and ".join(missing))
+        self.missing = missing
+        self.answer = answer
+
+
+def assess(  # noqa: PLR0913 - each collaborator is a port or a value of the composition root
+    call: PatientView,
+    *,
+    knowledge: Knowledge,
+    profile: ClientProfile,
+    clock: Clock,
+    quiet: Quiet,
+    cards: CardLibrary,
+    canonical_base: str,
+) -> Answer:
+    """Return the answer to one call; raises `RequiredDataMissing` when nothing can be said."""
+    record = open_record(
+        call.prefetch,
+        own_keys=PREFETCH_NEEDS,
+        patient_id=call.patient_id,
+        fhir_server=call.fhir_server,
+        version_hint=call.version_hint,
+        knowledge=knowledge,
+        zone=clock.zone,
+        today=clock.today(),
+    )
+    policy = Policy(is_screening_on=profile.is_screening_on)
+    record, assessment = _decide(record, knowledge, clock.today(), policy)
+    facts = record.facts
+    if assessment.outcome is Outcome.REQUIRED_DATA_MISSING:
+        raise RequiredDataMissing(assessment.missing, Answer((), assessment, facts))
+    context = RenderContext(
+        service_id=call.service_id,
+        hook_instance=call.hook_instance,
+        client=call.client,
+        patient_id=call.patient_id,
+        canonical_base=canonical_base,
+    )
+    shown = tuple(
+        cards.render(
+            decision, assessment=assessment, facts=facts, knowledge=knowledge, profile=profile, context=context
+        )
+        for decision in assessment.cards
+        if not _is_quiet(quiet, call, decision)
+    )
+    return Answer(shown, assessment, facts)
+
+
+def _decide(
+    record: Record, knowledge: Knowledge, today: date, policy: Policy
+) -> tuple[Record, Assessment]:
+    """Return the assessment whose deciding resources are all valid FHIR.
+
+    A resource that decides is validated in full; one that fails is dropped and the choice is made
+    again. Each round drops at least one resource, so the loop ends.
+    """
+    while True:
+        assessment = evaluate(record.facts, knowledge, today=today, policy=policy)
+        smaller = record.without_invalid(assessment.sources)
+        if smaller is None:
+            return record, assessment
+        record = smaller
+
+
+def _is_quiet(quiet: Quiet, call: PatientView, decision: CardDecision) -> bool:
+    return quiet.is_quiet(
+        client=call.client,
+        patient_id=call.patient_id,
+        card_key=decision.key.value,
+        fingerprint=fingerprint(decision.deciding),
+    )

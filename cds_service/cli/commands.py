@@ -1,0 +1,151 @@
+"""The commands. Exit codes: 0 done; 1 a check found problems; 2 usage, settings or unreadable input;
+3 required data is missing, so that no assessment was made."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import IO
+
+import click
+
+from cds_service import __version__
+from cds_service.adapters.clock import FixedClock
+from cds_service.app import build_assess, create_app, system_clock
+from cds_service.assess import Answer, PatientView, RequiredDataMissing
+from cds_service.cli.explain import NameOf, cards_text, explain_plain, explain_text, line_width
+from cds_service.cli.shift import WRITTEN_FOR, write_shifted
+from cds_service.knowledge import load
+from cds_service.protocol.envelope import parse_hook_request
+from cds_service.protocol.errors import BadRequest
+from cds_service.protocol.responses import CardsResponse, to_plain
+from cds_service.resources import ResourceMissing, fixtures_dir
+from cds_service.settings import Settings, SettingsError, load_settings
+from cds_service.web.discovery import HOOK, SERVICE_ID
+from cds_service.web.logs import log_to_stderr
+
+PROBLEMS, UNUSABLE, DATA_MISSING = 1, 2, 3
+
+_DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+
+class CommandError(click.ClickException):
+    """A sentence for the user, and the exit code that goes with it."""
+
+    def __init__(self, message: str, exit_code: int = UNUSABLE) -> None:
+        """Keep both."""
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rls-cds")
+def main() -> None:
+    """Iron assessment in restless legs syndrome, as a CDS Hooks service.
+
+    For clinicians, who decide. Not clinically validated, not CE marked.
+
+    Exit codes: 0 done; 1 a check found problems; 2 usage, settings or unreadable input; 3 required data
+    is missing.
+    """
+
+
+@main.command()
+def serve() -> None:
+    """Run the service. Settings come from HOST, PORT and RLS_CDS_* variables."""
+    from cds_service.cli.server import Server  # noqa: PLC0415 - the other commands need no server
+
+    settings = _settings()
+    log_to_stderr()
+    click.echo(
+        f"Serving http://{settings.host}:{settings.port}/cds-services ({settings.environment}), Ctrl+C stops",
+        err=True,
+    )
+    # gunicorn reads sys.argv for its own options; ours come from the environment alone.
+    sys.argv = sys.argv[:1]
+    Server(settings, lambda: warm_app(settings)).run()
+
+
+@main.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--as-of", type=_DAY, help="Day of assessment, YYYY-MM-DD (default: today).")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as the service sends it.")
+@click.option("--explain", is_flag=True, help="Add every factor with its evidence, and why cards were not shown.")
+def evaluate(file: IO[bytes], as_of: datetime | None, *, as_json: bool, explain: bool) -> None:
+    """Assess the patient-view request in FILE (- for standard input) and print the cards."""
+    settings = _settings()
+    clock = FixedClock(settings.zone, as_of.date()) if as_of else system_clock(settings)
+    answer = assess_request(file.read(), build_assess(settings, clock=clock))
+    click.echo(answer_json(answer, explain=explain) if as_json else answer_text(answer, _factor_name, explain=explain))
+
+
+@main.command()
+@click.option("--as-of", type=_DAY, help="Day that the dates are moved to, YYYY-MM-DD (default: today).")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
+def fixtures(as_of: datetime | None, out: Path) -> None:
+    """Write the sample requests with their dates moved to a day, so that results stay fresh."""
+    to = as_of.date() if as_of else _today()
+    try:
+        written = write_shifted(fixtures_dir(), out, to)
+    except (ResourceMissing, OSError) as error:
+        raise CommandError(str(error)) from None
+    click.echo(f"{len(written)} sample requests written to {out}, moved from {WRITTEN_FOR} to {to}.")
+
+
+@main.group()
+def knowledge() -> None:
+    """Look after the knowledge base."""
+
+
+def assess_request(body: bytes, assess: Callable[[PatientView], Answer]) -> Answer:
+    """Return the answer to the bytes of one patient-view request; raises `CommandError`."""
+    try:
+        call = parse_hook_request(body, expected_hook=HOOK)
+        return assess(
+            PatientView(
+                service_id=SERVICE_ID,
+                hook_instance=call.hook_instance,
+                patient_id=call.patient_id,
+                prefetch=call.prefetch,
+                fhir_server=call.fhir_server,
+                version_hint=call.version_hint,
+            ),
+        )
+    except BadRequest as error:
+        message = f"Not a {HOOK} request: {error.diagnostics}"
+        raise CommandError(message) from None
+    except RequiredDataMissing as error:
+        message = f"Required data is missing, no assessment was made: {', '.join(error.missing)}."
+        raise CommandError(message, DATA_MISSING) from None
+
+
+def answer_text(answer: Answer, name_of: NameOf, *, explain: bool) -> str:
+    """Return the answer for a reader at a terminal."""
+    width = line_width()
+    shown = cards_text(answer.cards, width)
+    return f"{shown}\n\n{explain_text(answer, name_of, width)}" if explain else shown
+
+
+def answer_json(answer: Answer, *, explain: bool) -> str:
+    """Return the answer as JSON; the explanation is an additional member."""
+    plain = to_plain(CardsResponse(cards=answer.cards))
+    if explain:
+        plain["explanation"] = explain_plain(answer)
+    return json.dumps(plain, indent=2, ensure_ascii=False)
+
+
+def _factor_name(factor_id: str) -> str:
+    definition = load().factors.get(factor_id)
+    return definition.name if definition else factor_id
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        raise CommandError(str(error)) from None
+
+
+def _today() -> date:
+    return system_clock(_settings()).today()

@@ -1,0 +1,92 @@
+"""`rls-cds serve`: gunicorn with threads, everything loaded once before the workers are forked."""
+
+import gc
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException, UnsupportedTransferCoding
+from gunicorn.util import write_nonblock
+from gunicorn.workers.gthread import ThreadWorker
+
+from cds_service.protocol.outcome import Issue, operation_outcome
+from cds_service.settings import Settings
+from cds_service.web.http import CORS, JSON
+from cds_service.web.logs import log_event
+
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the one writable place of a read-only container
+_STATUS: dict[type[Exception], tuple[int, str]] = {
+    LimitRequestLine: (414, "URI Too Long"),
+    LimitRequestHeaders: (431, "Request Header Fields Too Large"),
+    UnsupportedTransferCoding: (501, "Not Implemented"),
+}
+
+
+class JsonErrorWorker(ThreadWorker):
+    """Answers requests that never reach the application as JSON too, and logs nothing of what they sent."""
+
+    def handle_error(self, req: object, client: Any, addr: object, exc: Exception) -> None:  # noqa: ARG002
+        """Write the answer to a request that could not be parsed."""
+        log_event("request not understood", exception=type(exc).__qualname__)
+        try:
+            write_nonblock(client, error_answer(exc))
+        except OSError:
+            self.log.debug("The client was gone before its error was written.")
+
+
+def error_answer(error: Exception) -> bytes:
+    """Return a whole HTTP answer for a request that the server itself could not parse."""
+    status, reason = (400, "Bad Request") if isinstance(error, ParseException) else (500, "Internal Server Error")
+    status, reason = _STATUS.get(type(error), (status, reason))
+    body = operation_outcome([Issue("structure", "The HTTP request cannot be read.")])
+    headers = {"Connection": "close", "Content-Type": JSON, "Content-Length": str(len(body)), **CORS}
+    lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+class Server(BaseApplication):
+    """The server of one application, configured by our settings alone."""
+
+    def __init__(self, settings: Settings, build: Callable[[], Flask]) -> None:
+        """Keep what is needed; the application is built when the server starts."""
+        self.settings = settings
+        self.build = build
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set gunicorn's options."""
+        for name, value in options(self.settings).items():
+            if name in self.cfg.settings:  # the control socket is unknown to older releases
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Return the application; runs once, before the fork."""
+        app = self.build()
+        # What exists now lives as long as the process: the collector need never look at it again, and
+        # forked workers go on sharing the memory.
+        gc.collect()
+        gc.freeze()
+        return app
+
+
+def options(settings: Settings) -> dict[str, object]:
+    """Return gunicorn's options for these settings."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    chosen: dict[str, object] = {
+        "bind": f"{host}:{settings.port}",
+        "workers": settings.workers,
+        "threads": settings.threads,
+        "worker_class": JsonErrorWorker,
+        "preload_app": True,
+        "loglevel": "warning",
+        "proc_name": "rls-cds",
+        "keepalive": 15,
+        "graceful_timeout": 10,
+        "control_socket_disable": True,
+    }
+    if os.access(_SHARED_MEMORY, os.W_OK):
+        chosen["worker_tmp_dir"] = str(_SHARED_MEMORY)
+    return chosen

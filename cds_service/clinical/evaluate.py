@@ -1,0 +1,214 @@
+"""The order of decision (cards.md 0.2): who is silent, what is missing, and which two cards are shown."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+
+from cds_service.clinical.assessment import (
+    Assessment,
+    CardDecision,
+    CardKey,
+    Deciding,
+    Factor,
+    Form,
+    Indicator,
+    Outcome,
+    Policy,
+    RlsStatus,
+    Withheld,
+)
+from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, silent
+from cds_service.clinical.drug_card import drug_choice, gate_card
+from cds_service.clinical.detail import unread_lines
+from cds_service.clinical.facts import Facts, IronSearch, Presence, Source
+from cds_service.clinical.factors import contributing, find_factors, opening
+from cds_service.clinical.iron import ferritin_available, is_below
+from cds_service.clinical.iron_card import iron_choice, undecided_choice
+from cds_service.clinical.picture import Picture, build_picture, not_checked
+from cds_service.clinical.words import deciding, result_values
+from cds_service.knowledge import Knowledge
+
+_PATIENT_DATA = "patient data"
+_LABORATORY = "laboratory results"
+_FACTORS_FOR_SCREENING = 2
+_IRON_FINDINGS = frozenset({"iron.low", "iron.low.esrd", "iron.discordant", "tsat.low"})
+
+
+def evaluate(facts: Facts, knowledge: Knowledge, *, today: date, policy: Policy) -> Assessment:
+    """Return the assessment of one patient on one day."""
+    picture = build_picture(facts, knowledge, today)
+    factors = find_factors(picture)
+    if facts.patient is not None and facts.patient.is_deceased:
+        return _assessment(picture, factors, (silent("the patient is deceased"),))
+    if picture.rls.status is RlsStatus.RULED_OUT:
+        reason = "RLS is on record as refuted, resolved or in remission"
+        return _assessment(picture, factors, (silent(reason),))
+    missing = _missing(picture)
+    if missing:
+        return _without_required_data(picture, factors, missing)
+    return _assessment(picture, factors, _choices(picture, factors, policy))
+
+
+def _missing(picture: Picture) -> tuple[str, ...]:
+    is_patient_read = picture.facts.patient is not None
+    is_iron_read = ferritin_available(picture.iron, picture.facts)
+    found = ((_PATIENT_DATA, is_patient_read), (_LABORATORY, is_iron_read))
+    return tuple(name for name, is_read in found if not is_read)
+
+
+def _without_required_data(
+    picture: Picture, factors: tuple[Factor, ...], missing: tuple[str, ...]
+) -> Assessment:
+    """Return DATA-01 where RLS is on record, since most clients show any error as "all clear"."""
+    reason = f"required data not available: {' and '.join(missing)}"
+    if picture.rls.status in {RlsStatus.DOCUMENTED, RlsStatus.POSSIBLE}:
+        return _assessment(picture, factors, (Choice(_data_card(picture, missing), reason),))
+    answer = _assessment(picture, factors, (silent(reason),))
+    return replace(answer, outcome=Outcome.REQUIRED_DATA_MISSING, missing=missing)
+
+
+def _data_card(picture: Picture, missing: tuple[str, ...]) -> CardDecision:
+    values = {"what": " and ".join(sorted(missing))}
+    if missing == (_LABORATORY,):
+        state = picture.iron.searches[IronSearch.FERRITIN]
+        values |= {"state": state.value, "resource": "Observation"}
+    elif missing == (_PATIENT_DATA,):
+        values |= {"resource": "Patient"}
+    return CardDecision(
+        key=CardKey.DATA_01,
+        indicator=Indicator.INFO,
+        form=Form.STANDARD,
+        values=values,
+        deciding=tuple(Deciding("required data", name) for name in missing),
+        rules=(CardKey.DATA_01.value,),
+        lines=tuple(unread_lines(picture)),
+    )
+
+
+def _choices(picture: Picture, factors: tuple[Factor, ...], policy: Policy) -> tuple[Choice, ...]:
+    match picture.rls.status:
+        case RlsStatus.DOCUMENTED | RlsStatus.POSSIBLE:
+            return _on_record(picture, factors)
+        case RlsStatus.UNKNOWN:
+            return _status_unknown(picture, factors)
+        case _:
+            return (_not_recorded(picture, factors, policy),)
+
+
+def _on_record(picture: Picture, factors: tuple[Factor, ...]) -> tuple[Choice, ...]:
+    ids = contributing(factors)
+    iron = iron_choice(picture, ids)
+    if picture.rls.is_plmd_only and iron.card is not None:
+        iron = replace(iron, card=_at_most_info(iron.card))
+    drug = drug_choice(picture)
+    if iron.card is None and drug.card is None:
+        undecided = undecided_choice(picture, ids)
+        if undecided is not None:
+            return (undecided, iron, drug)
+    return (iron, drug)
+
+
+def _status_unknown(picture: Picture, factors: tuple[Factor, ...]) -> tuple[Choice, ...]:
+    is_iron_found = any(f.id in _IRON_FINDINGS for f in factors if f.presence is Presence.PRESENT)
+    if not is_iron_found and not opening(picture, factors):
+        return (silent("the problem list was not read and no factor opens the question"),)
+    iron, drug = iron_choice(picture, contributing(factors)), drug_choice(picture)
+    return tuple(
+        replace(choice, card=_at_most_info(choice.card)) if choice.card else choice for choice in (iron, drug)
+    )
+
+
+def _at_most_info(card: CardDecision) -> CardDecision:
+    return replace(card, indicator=Indicator.INFO)
+
+
+def _not_recorded(picture: Picture, factors: tuple[Factor, ...], policy: Policy) -> Choice:
+    gate = gate_card(picture)
+    if gate is not None:
+        return Choice(gate, "a drug that is mostly given for RLS is current")
+    why_not = {CardKey.GATE_01: "no drug that is mostly given for RLS is current"}
+    if not policy.is_screening_on:
+        return silent("RLS is not on record and screening is off", why_not)
+    return _screening(picture, factors, why_not)
+
+
+def _screening(
+    picture: Picture, factors: tuple[Factor, ...], why_not: dict[CardKey, str]
+) -> Choice:
+    """Return SCREEN-01 for a low iron store, or for two factors where no ferritin is known."""
+    ferritin, tsat = picture.iron.current_ferritin, picture.iron.current_tsat
+    low_ferritin = ferritin if is_below(ferritin, "ferritin.symptom.adult", picture.knowledge) else None
+    low_tsat = tsat if is_below(tsat, "tsat.low", picture.knowledge) else None
+    found = opening(picture, factors)
+    is_linked = ferritin is None and len(found) >= _FACTORS_FOR_SCREENING
+    is_low = low_ferritin is not None or low_tsat is not None
+    if not is_low and not is_linked:
+        return silent("RLS is not on record and too little points to it", why_not)
+    if picture.iron.pending and not is_low:
+        return silent("an iron test is ordered or in the laboratory", why_not)
+    results = tuple(r for r in (low_ferritin, low_tsat) if r is not None)
+    values = result_values(low_ferritin, "value") if low_ferritin else {}
+    values |= result_values(low_tsat, "tsat") if low_tsat else {}
+    kinds = (("ferritin", low_ferritin), ("transferrin saturation", low_tsat))
+    card = CardDecision(
+        key=CardKey.SCREEN_01,
+        indicator=Indicator.INFO,
+        form=Form.STANDARD,
+        values=values,
+        deciding=(
+            *(deciding(kind, r) for kind, r in kinds if r is not None),
+            *(Deciding("factor", f.id) for f in found if not is_low),
+        ),
+        rules=(CardKey.SCREEN_01.value,),
+        orders=() if picture.iron.pending else FERRITIN_AND_PANEL,
+        lines=tuple(unread_lines(picture)),
+        not_checked=not_checked(picture, is_treatment_named=False),
+        factor_ids=tuple(f.id for f in found),
+        sources=tuple(s for r in results for s in (r.sources or (r.source,))),
+    )
+    return Choice(card, "iron is low, or several factors are linked to RLS", why_not)
+
+
+def _assessment(picture: Picture, factors: tuple[Factor, ...], choices: Iterable[Choice]) -> Assessment:
+    made = tuple(choices)
+    cards = tuple(choice.card for choice in made if choice.card is not None)
+    return Assessment(
+        rls=picture.rls.status,
+        is_plmd_only=picture.rls.is_plmd_only,
+        outcome=Outcome.ANSWERED,
+        cards=cards,
+        withheld=_withheld(picture, cards, made),
+        factors=factors,
+        sources=_sources(picture, factors, cards),
+        rls_sources=picture.rls.sources,
+    )
+
+
+def _withheld(
+    picture: Picture, cards: tuple[CardDecision, ...], choices: tuple[Choice, ...]
+) -> tuple[Withheld, ...]:
+    """Return for every card that is not shown the most specific reason that is known."""
+    shown = {card.key for card in cards}
+    specific: dict[CardKey, str] = {}
+    for choice in choices:
+        specific |= choice.why_not
+    general = "; ".join(dict.fromkeys(choice.reason for choice in choices))
+    fallback = f"RLS {picture.rls.status.value}: {general}"
+    return tuple(Withheld(key, specific.get(key, fallback)) for key in CardKey if key not in shown)
+
+
+def _sources(
+    picture: Picture, factors: tuple[Factor, ...], cards: tuple[CardDecision, ...]
+) -> frozenset[Source]:
+    """Return every resource that decided something, for full validation."""
+    found = {s for card in cards for s in card.sources}
+    found.update(e.source for f in factors if f.presence is Presence.PRESENT for e in f.evidence)
+    found.update(picture.rls.sources)
+    if picture.facts.patient is not None:
+        found.add(picture.facts.patient.source)
+    for results in (picture.iron.all_ferritin, picture.iron.all_tsat):
+        if results.newest is not None:
+            found.update(results.newest.sources or (results.newest.source,))
+    found.update(picture.iron.pending)
+    found.update(picture.pregnancy.sources)
+    return frozenset(found)

@@ -1,0 +1,274 @@
+"""Every factor of the knowledge base as present, absent or unknown, with its evidence."""
+
+from collections.abc import Callable, Iterable
+
+from cds_service.clinical.assessment import Evidence, Factor
+from cds_service.clinical.conditions import is_possible
+from cds_service.clinical.facts import (
+    ConditionFact,
+    IronSearch,
+    Need,
+    NeedState,
+    Presence,
+    Result,
+)
+from cds_service.clinical.iron import is_above, is_at_most
+from cds_service.clinical.iron_adult import inflamed_by
+from cds_service.clinical.medicines import Taken, is_list_read, with_group
+from cds_service.clinical.patient import (
+    State,
+    absent_or_unknown,
+    dialysis_procedure,
+    reduced_filtration,
+)
+from cds_service.clinical.picture import Picture
+from cds_service.clinical.words import value_words
+
+_PARKINSONISM = ("parkinson", "parkinsonism_secondary", "hyperprolactinaemia")
+_PROXY_FACTOR = "rls.drug_proxy"
+_KIDNEY_PREFIXES = ("ckd", "esrd", "dialysis")
+
+
+def proxy_drugs(picture: Picture) -> tuple[Taken, ...]:
+    """Return the current drugs that hint at an unrecorded RLS (factors.md section 1)."""
+    if picture.conditions.has(*_PARKINSONISM):
+        return ()
+    names = picture.knowledge.factors[_PROXY_FACTOR].ingredients
+    return tuple(m for m in picture.medicines if m.name in names)
+
+
+def find_factors(picture: Picture) -> tuple[Factor, ...]:
+    """Return every factor of the knowledge base, in its order."""
+    return tuple(_factor(picture, factor_id) for factor_id in picture.knowledge.factors)
+
+
+def _factor(picture: Picture, factor_id: str) -> Factor:
+    definition = picture.knowledge.factors[factor_id]
+    special = _SPECIAL.get(factor_id)
+    if special is not None:
+        presence, evidence = special(picture)
+    elif factor_id in picture.band.ids:
+        presence, evidence = _band(picture, factor_id)
+    elif definition.drug_groups:
+        presence, evidence = _medicine(picture, factor_id, definition.drug_groups)
+    else:
+        presence, evidence = _condition(picture, definition.groups)
+    return Factor(factor_id, presence, definition.weight, tuple(evidence))
+
+
+Finding = tuple[Presence, Iterable[Evidence]]
+
+
+def _presence(picture: Picture, evidence: list[Evidence], *needs: Need) -> Finding:
+    if evidence:
+        return Presence.PRESENT, evidence
+    return absent_or_unknown(picture.facts, *needs), ()
+
+
+def _condition_evidence(conditions: Iterable[ConditionFact]) -> list[Evidence]:
+    return [
+        Evidence(c.source, c.display, c.onset or c.recorded, c.certainty, is_possible(c)) for c in conditions
+    ]
+
+
+def _condition(picture: Picture, groups: frozenset[str]) -> Finding:
+    evidence = _condition_evidence(picture.conditions.of(*groups))
+    return _presence(picture, evidence, Need.CONDITIONS)
+
+
+def _medicine_evidence(medicines: Iterable[Taken]) -> list[Evidence]:
+    return [
+        Evidence(source, m.name, m.start, m.certainty, m.is_possible) for m in medicines for source in m.sources
+    ]
+
+
+def _medicines_finding(picture: Picture, medicines: Iterable[Taken]) -> Finding:
+    evidence = _medicine_evidence(medicines)
+    if evidence:
+        return Presence.PRESENT, evidence
+    return (Presence.ABSENT if is_list_read(picture.facts) else Presence.UNKNOWN), ()
+
+
+def _medicine(picture: Picture, factor_id: str, groups: frozenset[str]) -> Finding:
+    classes = picture.knowledge.drug_classes
+    if any(classes[g].is_flagged for g in groups if g in classes):
+        found = [m for m, flagged in picture.flagged if flagged & groups]
+    else:
+        found = [m for m in with_group(picture.medicines, *groups) if _acts(picture, m)]
+    return _medicines_finding(picture, found)
+
+
+def _acts(picture: Picture, taken: Taken) -> bool:
+    """Whether an ingredient acts by itself (carbidopa, which only protects levodopa, does not)."""
+    ingredient = picture.knowledge.ingredients.get(taken.name)
+    return ingredient is None or not ingredient.is_inactive_alone
+
+
+def dopaminergic(picture: Picture) -> tuple[Taken, ...]:
+    """Return the current dopamine agonists and levodopa."""
+    found = with_group(picture.medicines, "RLS_DA", "RLS_LEVODOPA")
+    return tuple(m for m in found if _acts(picture, m))
+
+
+def _result_evidence(*results: Result | None) -> list[Evidence]:
+    return [
+        Evidence(source, f"{r.analyte.value} {value_words(r)}", r.when)
+        for r in results
+        if r is not None
+        for source in (r.sources or (r.source,))
+    ]
+
+
+def _band(picture: Picture, factor_id: str) -> Finding:
+    is_set = picture.band.ids[factor_id]
+    if is_set is None:
+        return Presence.UNKNOWN, ()
+    if not is_set:
+        return _absent_band(picture, factor_id), ()
+    ferritin, tsat = picture.iron.current_ferritin, picture.iron.current_tsat
+    needs_tsat = factor_id in {"iron.discordant", "iron.low.esrd", "tsat.low"}
+    shown = (None if factor_id == "tsat.low" else ferritin, tsat if needs_tsat else None)
+    return Presence.PRESENT, _result_evidence(*shown)
+
+
+def _absent_band(picture: Picture, factor_id: str) -> Presence:
+    """Return ABSENT where a result says so; a band of another patient group is absent by definition."""
+    has_result = picture.iron.current_ferritin is not None or picture.iron.current_tsat is not None
+    is_other_group = (factor_id == "iron.low.esrd") is not picture.esrd.is_present
+    if has_result or (is_other_group and picture.esrd.presence is not Presence.UNKNOWN):
+        return Presence.ABSENT
+    return Presence.UNKNOWN
+
+
+def _rls(picture: Picture) -> Finding:
+    current = picture.conditions.of("rls")
+    return _presence(picture, _condition_evidence(current), Need.CONDITIONS)
+
+
+def _proxy(picture: Picture) -> Finding:
+    found = proxy_drugs(picture)
+    if not found and picture.conditions.has(*_PARKINSONISM):
+        return Presence.ABSENT, ()
+    return _medicines_finding(picture, found)
+
+
+def _inflamed(picture: Picture) -> Finding:
+    ferritin = picture.iron.current_ferritin
+    if ferritin is None:
+        return Presence.UNKNOWN, ()
+    crp = inflamed_by(picture, ferritin)
+    if crp is not None:
+        return Presence.PRESENT, _result_evidence(ferritin, crp)
+    near = picture.iron.crp_near(ferritin, picture.knowledge.days("window.crp"))
+    is_low = near is not None and is_at_most(near, "crp.inflamed", picture.knowledge)
+    is_answered = picture.iron.searches[IronSearch.CRP] is NeedState.ANSWERED
+    return (Presence.ABSENT if is_low or (near is None and is_answered) else Presence.UNKNOWN), ()
+
+
+def _oral_iron(picture: Picture) -> Finding:
+    return _medicines_finding(picture, picture.iron.oral)
+
+
+def _intravenous_iron(picture: Picture) -> Finding:
+    dose, days = picture.iron.dose, picture.iron.days_since_dose
+    if dose is not None and days is not None and days <= picture.knowledge.days("window.iv_iron.recheck"):
+        return Presence.PRESENT, [Evidence(dose.source, f"{dose.ingredient}, {dose.day.isoformat()}")]
+    return absent_or_unknown(picture.facts, Need.IRON_TREATMENTS), ()
+
+
+def _allergy(picture: Picture) -> Finding:
+    evidence = [Evidence(a.source, a.display) for a in picture.facts.allergies]
+    return _presence(picture, evidence, Need.ALLERGIES)
+
+
+def _state(state: State) -> Finding:
+    evidence = (Evidence(s, state.text, state.when, is_possible=state.is_possible) for s in state.sources)
+    return state.presence, (evidence if state.is_present else ())
+
+
+def _kidney(picture: Picture) -> Finding:
+    """Kidney disease of any stage; a transplant does not remove it (factors.md 2.0)."""
+    found = [
+        c for c in picture.conditions.conditions if any(g.startswith(_KIDNEY_PREFIXES) for g in c.groups)
+    ]
+    evidence = _condition_evidence(found)
+    days = picture.knowledge.days("window.dialysis_procedure")
+    procedure = dialysis_procedure(picture.facts, picture.today, days)
+    if procedure is not None:
+        evidence.append(Evidence(procedure.source, procedure.display, procedure.when))
+    evidence += _result_evidence(*reduced_filtration(picture.facts, picture.knowledge, picture.today))
+    return _presence(picture, evidence, Need.CONDITIONS, Need.PROCEDURES, Need.CONTEXT_RESULTS)
+
+
+def _family(picture: Picture) -> Finding:
+    evidence = [
+        Evidence(f.source, f.display, None, f.certainty, not f.is_first_degree) for f in picture.facts.family
+    ]
+    return _presence(picture, evidence, Need.FAMILY_HISTORY)
+
+
+def _overload(picture: Picture) -> Finding:
+    evidence = _condition_evidence(picture.conditions.of("iron_overload"))
+    evidence += _medicine_evidence(with_group(picture.medicines, "CHELATOR"))
+    tsat = picture.iron.all_tsat.newest
+    if tsat is not None and is_above(tsat, "tsat.high", picture.knowledge):
+        evidence += _result_evidence(tsat)
+    return _presence(picture, evidence, Need.CONDITIONS)
+
+
+_SPECIAL: dict[str, Callable[[Picture], Finding]] = {
+    "rls.diagnosis": _rls,
+    _PROXY_FACTOR: _proxy,
+    "ferritin.inflamed": _inflamed,
+    "iron.oral": _oral_iron,
+    "iron.iv": _intravenous_iron,
+    "iron.allergy": _allergy,
+    "iron.overload": _overload,
+    "pregnancy": lambda picture: _state(picture.pregnancy),
+    "postpartum": lambda picture: _state(picture.postpartum),
+    "kidney.disease": _kidney,
+    "kidney.esrd": lambda picture: _state(picture.esrd),
+    "family_history": _family,
+}
+
+
+def present(factors: Iterable[Factor]) -> tuple[Factor, ...]:
+    """Return the factors that are present."""
+    return tuple(f for f in factors if f.presence is Presence.PRESENT)
+
+
+def opening(picture: Picture, factors: Iterable[Factor]) -> tuple[Factor, ...]:
+    """Return the present factors of the closed list; a relative of unknown degree does not count."""
+    return tuple(f for f in present(factors) if picture.knowledge.factors[f.id].is_opening and _is_close(picture, f))
+
+
+def _is_close(picture: Picture, factor: Factor) -> bool:
+    return factor.id != "family_history" or any(f.is_first_degree for f in picture.facts.family)
+
+
+_NOT_CONTRIBUTING = frozenset(
+    {
+        "rls.diagnosis",
+        "rls.plmd",
+        _PROXY_FACTOR,
+        "iron.low",
+        "iron.borderline",
+        "iron.adequate",
+        "iron.discordant",
+        "iron.low.esrd",
+        "tsat.low",
+        "iron.oral",
+        "iron.iv",
+        "iron.allergy",
+        "iron.overload",
+    }
+)
+
+
+def contributing(factors: Iterable[Factor]) -> tuple[str, ...]:
+    """Return the ids of the present factors that an iron card lists, the heaviest first.
+
+    The iron results themselves are the card's own finding and are not repeated.
+    """
+    found = [f for f in present(factors) if f.id not in _NOT_CONTRIBUTING]
+    return tuple(f.id for f in sorted(found, key=lambda f: f.weight))

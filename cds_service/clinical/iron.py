@@ -1,0 +1,268 @@
+"""The iron picture: which results and treatments the rules judge, and the ids of factors.md 2.1."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from cds_service.clinical.facts import (
+    Analyte,
+    Facts,
+    Interval,
+    IronSearch,
+    NeedState,
+    OrderFact,
+    Result,
+    ResultStatus,
+    Source,
+)
+from cds_service.clinical.medicines import (
+    IntravenousDose,
+    Taken,
+    last_intravenous_iron,
+    with_group,
+)
+from cds_service.clinical.results import (
+    Series,
+    current,
+    is_pending,
+    nearest,
+    saturations,
+    series,
+    usable,
+    value_of,
+    without_days,
+)
+from cds_service.clinical.timing import AgeClass, add_days, is_within
+from cds_service.knowledge import Knowledge
+
+NOTHING = Series(None, (), ())
+
+
+@dataclass(frozen=True, slots=True)
+class IronPicture:
+    """Iron results and iron treatments on the day of assessment.
+
+    `all_*` leaves out only what an IV dose falsifies and serves IRON-14; `ferritin` and `tsat` are what
+    every other card judges. `window` is the number of days for which a result is current in the
+    patient's group.
+    """
+
+    today: date
+    window: int
+    dose: IntravenousDose | None
+    oral: tuple[Taken, ...]
+    all_ferritin: Series
+    all_tsat: Series
+    ferritin: Series
+    tsat: Series
+    inflammation: tuple[Result, ...]
+    pending: tuple[Source, ...]
+    searches: dict[IronSearch, NeedState]
+
+    @property
+    def days_since_dose(self) -> int | None:
+        """Return the days since the last IV dose, None without one."""
+        return None if self.dose is None else (self.today - self.dose.day).days
+
+    @property
+    def current_ferritin(self) -> Result | None:
+        """Return the newest readable ferritin if it is current."""
+        return current(self.ferritin.newest, self.today, self.window)
+
+    @property
+    def current_tsat(self) -> Result | None:
+        """Return the newest readable saturation if it is current."""
+        return current(self.tsat.newest, self.today, self.window)
+
+    def was_not_read(self, search: IronSearch) -> bool:
+        """Whether a search failed or was cut off."""
+        return self.searches[search] in {NeedState.FAILED, NeedState.CUT_OFF}
+
+    def crp_near(self, ferritin: Result, days: int) -> Result | None:
+        """Return the CRP drawn nearest to a ferritin."""
+        if ferritin.when is None:
+            return None
+        return nearest(self.inflammation, ferritin.when, days)
+
+
+def iron_picture(
+    facts: Facts, medicines: Sequence[Taken], knowledge: Knowledge, today: date, window: int
+) -> IronPicture:
+    """Return the iron picture; `window` in days."""
+    dose = last_intravenous_iron(facts, today)
+    ferritins = usable(facts.results, Analyte.FERRITIN, today)
+    results = list(facts.results)
+    unreliable = knowledge.days("window.iv_iron.unreliable")
+    if dose is not None:
+        ferritins = without_days(ferritins, dose.day, unreliable)
+        results = without_days(results, dose.day, unreliable)
+    all_ferritin = series(ferritins)
+    all_tsat = saturations(results, today, knowledge.days("window.tsat_pair"))
+    judged = _judged_from(dose, knowledge, today)
+    return IronPicture(
+        today=today,
+        window=window,
+        dose=dose,
+        oral=with_group(medicines, "ORAL_IRON"),
+        all_ferritin=all_ferritin,
+        all_tsat=all_tsat,
+        ferritin=_judge(all_ferritin, judged, today),
+        tsat=_judge(all_tsat, judged, today),
+        inflammation=tuple(usable(facts.results, Analyte.CRP, today)),
+        pending=pending_tests(facts, knowledge, today),
+        searches=dict(facts.iron_searches),
+    )
+
+
+def _judged_from(dose: IntravenousDose | None, knowledge: Knowledge, today: date) -> date | None:
+    """Return the first day of draw that counts after an IV dose, None when every day does."""
+    if dose is None or (today - dose.day).days > knowledge.days("window.iv_iron.recheck"):
+        return None
+    return add_days(dose.day, knowledge.days("window.iv_iron.unreliable") + 1)
+
+
+def _judge(results: Series, first: date | None, today: date) -> Series:
+    if first is None:
+        return results
+    return results.drawn_from(first) if first <= today else NOTHING
+
+
+def pending_tests(facts: Facts, knowledge: Knowledge, today: date) -> tuple[Source, ...]:
+    """Return the iron orders and unfinished ferritins that will answer soon (cards.md section 2, rule 3)."""
+    order_days = knowledge.days("window.pending_order")
+    result_days = knowledge.days("window.pending_result")
+    orders = [o.source for o in facts.orders if _is_recent_order(o, today, order_days)]
+    results = [
+        r.source
+        for r in facts.results
+        if r.analyte is Analyte.FERRITIN
+        and is_pending(r)
+        and r.when is not None
+        and is_within(r.when, today, result_days)
+    ]
+    return (*orders, *results)
+
+
+def _is_recent_order(order: OrderFact, today: date, days: int) -> bool:
+    return order.authored is not None and 0 <= (today - order.authored.earliest).days <= days
+
+
+def ferritin_available(picture: IronPicture, facts: Facts) -> bool:
+    """Whether iron results are available (cards.md 0.2).
+
+    An old or unreadable ferritin does not answer for a search that failed: a newer one may have been
+    in it.
+    """
+    state = picture.searches[IronSearch.FERRITIN]
+    if state is NeedState.ANSWERED:
+        return True
+    received = usable(facts.results, Analyte.FERRITIN, picture.today)
+    if state is NeedState.FAILED:
+        newest = current(series(received).newest, picture.today, picture.window)
+        return newest is not None or bool(picture.pending)
+    return bool(received) or bool(picture.pending)
+
+
+def is_below(result: Result | None, limit_id: str, knowledge: Knowledge) -> bool:
+    """Whether a result is certainly < the threshold; False without a result."""
+    interval = value_of(result)
+    return interval is not None and interval.is_certainly_below(knowledge.threshold(limit_id))
+
+
+def is_at_most(result: Result | None, limit_id: str, knowledge: Knowledge) -> bool:
+    """Whether a result is certainly <= the threshold; False without a result."""
+    interval = value_of(result)
+    return interval is not None and interval.is_certainly_at_most(knowledge.threshold(limit_id))
+
+
+def is_above(result: Result | None, limit_id: str, knowledge: Knowledge) -> bool:
+    """Whether a result is certainly > the threshold; False without a result."""
+    interval = value_of(result)
+    return interval is not None and interval.is_certainly_above(knowledge.threshold(limit_id))
+
+
+def is_at_least(result: Result | None, limit_id: str, knowledge: Knowledge) -> bool:
+    """Whether a result is certainly >= the threshold; False without a result."""
+    interval = value_of(result)
+    return interval is not None and interval.is_certainly_at_least(knowledge.threshold(limit_id))
+
+
+def rests_on_unknown_status(*results: Result | None) -> bool:
+    """Whether a deciding result has the status "unknown"."""
+    return any(r is not None and r.status is ResultStatus.UNKNOWN for r in results)
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The ids that the current results set: each True, False, or None when it cannot be told."""
+
+    ids: dict[str, bool | None]
+
+
+_BAND_IDS = ("iron.low", "iron.borderline", "iron.adequate", "iron.discordant", "iron.low.esrd", "tsat.low")
+
+
+def bands(picture: IronPicture, age: AgeClass, *, is_esrd: bool, knowledge: Knowledge) -> Band:
+    """Return the ids of factors.md 2.1; a band of another group is False."""
+    ids: dict[str, bool | None] = dict.fromkeys(_BAND_IDS, False)
+    ferritin = value_of(picture.current_ferritin)
+    tsat = value_of(picture.current_tsat)
+    if is_esrd:
+        ids["iron.low.esrd"] = _both(
+            _below(ferritin, "ferritin.treat.esrd", knowledge), _below(tsat, "tsat.low", knowledge)
+        )
+        return Band(ids)
+    if age is AgeClass.CHILD:
+        ids["iron.low"] = _below(ferritin, "ferritin.treat.child", knowledge)
+        ids["iron.adequate"] = _not(ids["iron.low"])
+        return Band(ids)
+    ids["tsat.low"] = _below(tsat, "tsat.low", knowledge)
+    low = _at_most(ferritin, "ferritin.treat.adult", knowledge)
+    up_to_100 = _at_most(ferritin, "ferritin.iv.adult", knowledge)
+    ids["iron.low"] = _low_with_open_age(ferritin, low, knowledge) if age.is_open else low
+    ids["iron.borderline"] = _both(_not(low), up_to_100)
+    above = _not(up_to_100)
+    ids["iron.discordant"] = _both(above, ids["tsat.low"])
+    ids["iron.adequate"] = _adequate(above, ids["tsat.low"])
+    return Band(ids)
+
+
+def _adequate(above: bool | None, tsat_low: bool | None) -> bool | None:
+    # Above 100 is adequate unless a saturation says otherwise (factors.md 2.1).
+    return _both(above, tsat_low is not True)
+
+
+def _low_with_open_age(
+    ferritin: Interval | None, low: bool | None, knowledge: Knowledge
+) -> bool | None:
+    """Return low only where both readings agree: below 50, the limit of children."""
+    below_50 = _below(ferritin, "ferritin.treat.child", knowledge)
+    return below_50 if below_50 or low is False else None
+
+
+def _below(interval: Interval | None, limit_id: str, knowledge: Knowledge) -> bool | None:
+    if interval is None:
+        return None
+    limit = knowledge.threshold(limit_id)
+    if interval.is_certainly_below(limit):
+        return True
+    return False if interval.is_certainly_at_least(limit) else None
+
+
+def _at_most(interval: Interval | None, limit_id: str, knowledge: Knowledge) -> bool | None:
+    if interval is None:
+        return None
+    limit = knowledge.threshold(limit_id)
+    if interval.is_certainly_at_most(limit):
+        return True
+    return False if interval.is_certainly_above(limit) else None
+
+
+def _not(value: bool | None) -> bool | None:
+    return None if value is None else not value
+
+
+def _both(left: bool | None, right: bool | None) -> bool | None:
+    if left is False or right is False:
+        return False
+    return None if left is None or right is None else True

@@ -1,0 +1,256 @@
+"""The adult iron cards: 16 unreadable, 01 never, 02 stale, 11 discordant, 10 inflamed, 03, 04, 05 (cards.md 0.4)."""
+
+from cds_service.clinical.assessment import CardKey, Deciding, DetailLine, Form, Indicator, Line, Order
+from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, Draft, silent
+from cds_service.clinical.detail import assay_line, line
+from cds_service.clinical.facts import IronSearch, Result, Unreadable
+from cds_service.clinical.iron import is_above, is_at_least, is_at_most, is_below
+from cds_service.clinical.picture import Picture
+from cds_service.clinical.words import age_words, date_words, deciding, result_values
+
+INDETERMINATE = "indeterminate"
+
+
+def adult_draft(picture: Picture) -> Draft | Choice:
+    """Return the card of an adult who is neither pregnant nor in kidney failure, or the silence."""
+    missing = missing_draft(picture)
+    if missing is not None:
+        return missing
+    ferritin = picture.iron.current_ferritin
+    if ferritin is None:
+        return stale_draft(picture)
+    return (
+        _discordant(picture, ferritin)
+        or _inflamed(picture, ferritin)
+        or _band(picture, ferritin)
+        or _adequate_or_indeterminate(picture, ferritin)
+    )
+
+
+def open_age_draft(picture: Picture) -> Draft | Choice:
+    """Return the card of a patient who may be an adult or a child."""
+    missing = missing_draft(picture)
+    if missing is not None:
+        return missing
+    ferritin = picture.iron.current_ferritin
+    if ferritin is None:
+        return stale_draft(picture)
+    if is_below(ferritin, "ferritin.treat.child", picture.knowledge):
+        return Draft(
+            CardKey.IRON_03,
+            Indicator.WARNING,
+            Form.AGE_OPEN,
+            result_values(ferritin, "value") | {"age_reason": picture.age.value},
+            (deciding("ferritin", ferritin),),
+            results=(ferritin,),
+            orders=panel_if_missing(picture),
+            is_treatment_named=True,
+        )
+    as_adult = adult_draft_of(picture, ferritin)
+    is_child_silent = is_at_least(ferritin, "ferritin.treat.child", picture.knowledge)
+    if as_adult is None and is_child_silent:
+        return silent("neither an adult nor a child with this ferritin gets a card")
+    return Draft(
+        CardKey.IRON_16,
+        Indicator.INFO,
+        Form.AGE_AND_UNREADABLE,
+        result_values(ferritin, "value") | {"age_reason": picture.age.value},
+        (deciding("ferritin", ferritin),),
+        results=(ferritin,),
+        orders=FERRITIN_AND_PANEL,
+        is_only_advice_to_test=True,
+    )
+
+
+def adult_draft_of(picture: Picture, ferritin: Result) -> Draft | None:
+    """Return what an adult with this current ferritin gets, None for silence."""
+    found = (
+        _discordant(picture, ferritin)
+        or _inflamed(picture, ferritin)
+        or _band(picture, ferritin)
+        or _adequate_or_indeterminate(picture, ferritin)
+    )
+    return found if isinstance(found, Draft) else None
+
+
+def panel_if_missing(picture: Picture) -> tuple[Order, ...]:
+    """Return the iron panel when no current transferrin saturation is known."""
+    return () if picture.iron.current_tsat is not None else (Order.IRON_PANEL,)
+
+
+def missing_draft(picture: Picture) -> Draft | None:
+    """Return IRON-16 or IRON-01 when no readable dated ferritin exists, else None."""
+    results = picture.iron.ferritin
+    if results.newest is not None:
+        return None
+    tsat_alone, lines = _tsat_alone(picture)
+    if results.is_only_unreadable:
+        return Draft(
+            CardKey.IRON_16,
+            Indicator.INFO,
+            Form.UNREADABLE,
+            unreadable_values(results.skipped[0]),
+            (_unreadable_deciding(results.skipped[0]), *_deciding_tsat(tsat_alone)),
+            results=tsat_alone,
+            orders=FERRITIN_AND_PANEL,
+            lines=lines,
+            sources=tuple(r.source for r in results.skipped),
+            is_only_advice_to_test=not tsat_alone,
+        )
+    return Draft(
+        CardKey.IRON_01,
+        Indicator.INFO,
+        Form.STANDARD,
+        {},
+        (Deciding("ferritin", "none"), *_deciding_tsat(tsat_alone)),
+        results=tsat_alone,
+        orders=FERRITIN_AND_PANEL,
+        lines=lines,
+        is_only_advice_to_test=not tsat_alone,
+    )
+
+
+def stale_draft(picture: Picture) -> Draft:
+    """Return IRON-02 for a newest readable ferritin that is too old."""
+    stale = picture.iron.ferritin.newest
+    if stale is None:
+        message = "a stale ferritin is one that exists"
+        raise ValueError(message)
+    tsat_alone, lines = _tsat_alone(picture)
+    return Draft(
+        CardKey.IRON_02,
+        Indicator.INFO,
+        Form.STANDARD,
+        result_values(stale, "value") | {"age": age_words(stale, picture.today)},
+        (deciding("ferritin", stale), *_deciding_tsat(tsat_alone)),
+        results=(stale, *tsat_alone),
+        orders=FERRITIN_AND_PANEL,
+        lines=lines,
+        is_only_advice_to_test=not tsat_alone,
+    )
+
+
+def _tsat_alone(picture: Picture) -> tuple[tuple[Result, ...], tuple[DetailLine, ...]]:
+    """Return a current low saturation that meets the guideline's criterion without a ferritin."""
+    tsat = picture.iron.current_tsat
+    if tsat is None or not is_below(tsat, "tsat.low", picture.knowledge):
+        return (), ()
+    return (tsat,), (line(Line.TSAT_ALONE, **result_values(tsat, "value")),)
+
+
+def _deciding_tsat(results: tuple[Result, ...]) -> tuple[Deciding, ...]:
+    return tuple(deciding("transferrin saturation", r) for r in results)
+
+
+def unreadable_values(result: Result) -> dict[str, str]:
+    """Return the template values of a result that cannot be interpreted."""
+    reason = result.unreadable.value if result.unreadable else INDETERMINATE
+    values = {"reason": reason, "raw": result.shown}
+    if result.when is not None and result.unreadable is not Unreadable.NO_DATE:
+        values["date"] = date_words(result.when)
+    return {key: value for key, value in values.items() if value}
+
+
+def _unreadable_deciding(result: Result) -> Deciding:
+    return Deciding("ferritin not readable", result.shown, "", date_words(result.when))
+
+
+def _discordant(picture: Picture, ferritin: Result) -> Draft | None:
+    tsat = picture.iron.current_tsat
+    knowledge = picture.knowledge
+    if tsat is None or not is_below(tsat, "tsat.low", knowledge):
+        return None
+    if not is_above(ferritin, "ferritin.treat.adult", knowledge):
+        return None
+    is_up_to_100 = is_at_most(ferritin, "ferritin.iv.adult", knowledge)
+    is_above_100 = is_above(ferritin, "ferritin.iv.adult", knowledge)
+    band = "75-100" if is_up_to_100 else "above 100" if is_above_100 else "above 75"
+    values = result_values(ferritin, "value") | result_values(tsat, "tsat") | {"band": band}
+    has_crp = _crp(picture, ferritin) is not None
+    return Draft(
+        CardKey.IRON_11,
+        Indicator.WARNING if is_up_to_100 else Indicator.INFO,
+        Form.STANDARD,
+        values,
+        (deciding("ferritin", ferritin), deciding("transferrin saturation", tsat)),
+        results=(ferritin, tsat),
+        orders=() if has_crp else (Order.CRP,),
+        lines=tuple(assay_line(picture, ferritin)),
+        is_treatment_named=True,
+    )
+
+
+def _crp(picture: Picture, ferritin: Result) -> Result | None:
+    return picture.iron.crp_near(ferritin, picture.knowledge.days("window.crp"))
+
+
+def inflamed_by(picture: Picture, ferritin: Result) -> Result | None:
+    """Return the CRP above the limit that was drawn near a ferritin, None without one."""
+    crp = _crp(picture, ferritin)
+    return crp if crp is not None and is_above(crp, "crp.inflamed", picture.knowledge) else None
+
+
+def _inflamed(picture: Picture, ferritin: Result) -> Draft | None:
+    knowledge = picture.knowledge
+    # A saturation that could not be read may exist: asking for it would rest on a failure.
+    is_tsat_open = picture.iron.current_tsat is None and not picture.iron.was_not_read(IronSearch.TSAT)
+    crp = inflamed_by(picture, ferritin)
+    is_in_band = is_above(ferritin, "ferritin.treat.adult", knowledge) and is_at_most(
+        ferritin, "ferritin.studied_upper", knowledge
+    )
+    if crp is None or not is_tsat_open or not is_in_band:
+        return None
+    return Draft(
+        CardKey.IRON_10,
+        Indicator.INFO,
+        Form.STANDARD,
+        result_values(ferritin, "value") | result_values(crp, "crp"),
+        (deciding("ferritin", ferritin), deciding("C-reactive protein", crp)),
+        results=(ferritin, crp),
+        orders=(Order.IRON_PANEL, Order.FERRITIN),
+        lines=tuple(assay_line(picture, ferritin)),
+    )
+
+
+def _band(picture: Picture, ferritin: Result) -> Draft | None:
+    knowledge = picture.knowledge
+    if is_at_most(ferritin, "ferritin.treat.adult", knowledge):
+        is_below_50 = is_below(ferritin, "ferritin.symptom.adult", knowledge)
+        key, indicator = (CardKey.IRON_03 if is_below_50 else CardKey.IRON_04), Indicator.WARNING
+    elif is_above(ferritin, "ferritin.treat.adult", knowledge) and is_at_most(
+        ferritin, "ferritin.iv.adult", knowledge
+    ):
+        key, indicator = CardKey.IRON_05, Indicator.INFO
+    else:
+        return None
+    return Draft(
+        key,
+        indicator,
+        Form.STANDARD,
+        result_values(ferritin, "value"),
+        (deciding("ferritin", ferritin),),
+        results=(ferritin,),
+        orders=panel_if_missing(picture),
+        lines=tuple(assay_line(picture, ferritin)),
+        is_treatment_named=True,
+    )
+
+
+def _adequate_or_indeterminate(picture: Picture, ferritin: Result) -> Draft | Choice:
+    if is_above(ferritin, "ferritin.iv.adult", picture.knowledge):
+        return silent("the current ferritin is above 100 ng/mL: adequate")
+    return indeterminate_draft(ferritin)
+
+
+def indeterminate_draft(ferritin: Result) -> Draft:
+    """Return IRON-16 for a value whose comparator leaves the band open."""
+    return Draft(
+        CardKey.IRON_16,
+        Indicator.INFO,
+        Form.UNREADABLE,
+        unreadable_values(ferritin),
+        (deciding("ferritin", ferritin),),
+        results=(ferritin,),
+        orders=FERRITIN_AND_PANEL,
+        is_only_advice_to_test=True,
+    )

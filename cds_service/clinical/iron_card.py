@@ -1,0 +1,130 @@
+"""The one iron card: overload, then treatment, then the patient's group, then the adult cards (cards.md 0.4)."""
+
+from dataclasses import replace
+
+from cds_service.clinical.assessment import CardDecision, CardKey, Form, Indicator
+from cds_service.clinical.choice import Choice, Draft, finish, silent
+from cds_service.clinical.detail import (
+    cause_lines,
+    context_lines,
+    ferritin_lines,
+    tsat_lines,
+    unread_lines,
+)
+from cds_service.clinical.facts import IronSearch, Result
+from cds_service.clinical.iron import is_above, is_at_most
+from cds_service.clinical.iron_adult import adult_draft, open_age_draft
+from cds_service.clinical.iron_groups import child_draft, kidney_draft, pregnancy_draft
+from cds_service.clinical.iron_overload import overload_draft, overload_reason
+from cds_service.clinical.iron_treatment import treatment_choice
+from cds_service.clinical.picture import Picture, not_checked
+from cds_service.clinical.timing import AgeClass
+from cds_service.clinical.words import deciding, result_values
+
+_BY_GROUP = {
+    "esrd": kidney_draft,
+    "pregnant": pregnancy_draft,
+    "child": child_draft,
+    "open": open_age_draft,
+    "adult": adult_draft,
+}
+
+
+def iron_choice(picture: Picture, factor_ids: tuple[str, ...]) -> Choice:
+    """Return the iron card or the silence; `factor_ids` are listed on it as contributing factors."""
+    overload = overload_draft(picture)
+    if overload is not None:
+        return Choice(_finished(picture, overload, factor_ids), "iron overload comes before every iron card")
+    why_not = {CardKey.IRON_14: overload_reason(picture)}
+    draft = treatment_choice(picture)
+    if draft is None:
+        draft = _BY_GROUP[picture.group](picture)
+    if isinstance(draft, Choice):
+        return replace(draft, why_not=why_not)
+    if picture.iron.pending:
+        return _while_pending(picture, draft, factor_ids, why_not)
+    reason = f"{draft.key.value} is the first iron card that applies"
+    return Choice(_finished(picture, draft, factor_ids), reason, why_not)
+
+
+def _while_pending(
+    picture: Picture, draft: Draft, factor_ids: tuple[str, ...], why_not: dict[CardKey, str]
+) -> Choice:
+    """Return the card without its orders; none at all when its only advice is to test."""
+    if draft.is_only_advice_to_test:
+        reason = "an iron test is ordered or in the laboratory"
+        return silent(reason, why_not | {draft.key: reason})
+    waiting = replace(draft, orders=(), sources=(*draft.sources, *picture.iron.pending))
+    return Choice(_finished(picture, waiting, factor_ids), "an iron test is pending: no order suggested", why_not)
+
+
+def _finished(picture: Picture, draft: Draft, factor_ids: tuple[str, ...]) -> CardDecision:
+    ferritin = _shown_ferritin(picture, draft)
+    lines = [*ferritin_lines(picture, ferritin)]
+    if not (draft.key is CardKey.IRON_11 or draft.key is CardKey.IRON_14):
+        lines += [found for found in tsat_lines(picture) if not _is_said(draft, found.line.value)]
+    if draft.is_treatment_named:
+        lines += cause_lines(picture, ferritin)
+    lines += context_lines(picture)
+    lines += unread_lines(picture)
+    unchecked = not_checked(picture, is_treatment_named=draft.is_treatment_named)
+    waiting = replace(draft, orders=() if picture.iron.pending else draft.orders)
+    return finish(waiting, lines=lines, not_checked=unchecked, factor_ids=factor_ids)
+
+
+def _is_said(draft: Draft, line: str) -> bool:
+    """Whether the card's own text already gives the saturation."""
+    said = {found.line.value for found in draft.lines}
+    is_tsat_in_values = "tsat" in draft.values
+    is_tsat_line = line in {"tsat-low", "tsat-value"}
+    return line in said or (is_tsat_line and (is_tsat_in_values or "tsat-alone" in said))
+
+
+def _shown_ferritin(picture: Picture, draft: Draft) -> Result | None:
+    if draft.form in {Form.NEVER} or draft.key in {CardKey.IRON_01, CardKey.IRON_13}:
+        return None
+    if draft.key is CardKey.IRON_14:
+        return picture.iron.all_ferritin.newest
+    return picture.iron.ferritin.newest
+
+
+def undecided_choice(picture: Picture, factor_ids: tuple[str, ...]) -> Choice | None:
+    """Return DATA-01 where a saturation or CRP that could not be read would have decided (cards.md 0.2)."""
+    ferritin = picture.iron.current_ferritin
+    what = _undecided_by(picture, ferritin)
+    if ferritin is None or not what:
+        return None
+    draft = Draft(
+        CardKey.DATA_01,
+        Indicator.INFO,
+        Form.PARTIAL,
+        result_values(ferritin, "value") | {"what": " and ".join(search.value for search in what)},
+        (deciding("ferritin", ferritin),),
+        results=(ferritin,),
+    )
+    card = finish(draft, lines=unread_lines(picture), not_checked=(), factor_ids=factor_ids)
+    return Choice(card, "a result that could not be read would have decided")
+
+
+def _undecided_by(picture: Picture, ferritin: Result | None) -> tuple[IronSearch, ...]:
+    if picture.esrd.is_present or picture.age is AgeClass.CHILD or _is_under_treatment(picture):
+        return ()
+    if picture.iron.current_tsat is not None:
+        return ()
+    is_tsat_open = picture.iron.was_not_read(IronSearch.TSAT)
+    if picture.group == "pregnant":
+        is_open = is_tsat_open and is_above(ferritin, "ferritin.treat.adult", picture.knowledge)
+        return (IronSearch.TSAT,) if is_open else ()
+    if not is_above(ferritin, "ferritin.iv.adult", picture.knowledge):
+        return ()
+    is_crp_open = picture.iron.was_not_read(IronSearch.CRP) and is_at_most(
+        ferritin, "ferritin.studied_upper", picture.knowledge
+    )
+    found = ((IronSearch.TSAT, is_tsat_open), (IronSearch.CRP, is_crp_open))
+    return tuple(search for search, is_open in found if is_open)
+
+
+def _is_under_treatment(picture: Picture) -> bool:
+    days = picture.iron.days_since_dose
+    unreliable = picture.knowledge.days("window.iv_iron.unreliable")
+    return bool(picture.iron.oral) or (days is not None and days <= unreliable)

@@ -1,0 +1,168 @@
+"""Conditions as facts: status, certainty, dates and concept groups (factors.md section 0)."""
+
+from cds_service.clinical.facts import (
+    Certainty,
+    ConditionFact,
+    FamilyFact,
+    IssueKind,
+    PartialDate,
+    Source,
+    Verification,
+)
+from cds_service.fhir.lean import CodeableConcept, Resource
+from cds_service.fhir.quantities import is_given
+from cds_service.fhir.reading import ICD_10_CM, Reading, codes_of, label, texts
+
+_TYPE = "Condition"
+_ACTIVE = frozenset({"active", "recurrence", "relapse"})
+_NOT_ACTIVE = frozenset({"inactive", "remission", "resolved"})
+_VERIFICATIONS = {
+    "confirmed": Verification.CONFIRMED,
+    "unconfirmed": Verification.UNCERTAIN,
+    "provisional": Verification.UNCERTAIN,
+    "differential": Verification.UNCERTAIN,
+    "refuted": Verification.REFUTED,
+    "entered-in-error": Verification.ENTERED_IN_ERROR,
+}
+_DENIED = frozenset({Verification.REFUTED, Verification.ENTERED_IN_ERROR})
+_RLS = frozenset({"rls"})
+# Z82.0 covers epilepsy and other nervous diseases too: it says something only beside the word "restless".
+_UNSPECIFIC_FAMILY_HISTORY = "family_history_nervous_system_nonspecific"
+_RLS_WORD = "restless"
+# Chapter 15, delivery outcome and postpartum care: the pregnancy rules read the codes themselves.
+_OBSTETRIC = ("O", "Z37", "Z39")
+
+
+def read_condition(resource: Resource, source: Source, reading: Reading) -> ConditionFact | FamilyFact | None:
+    """Return the fact of one Condition, None when it belongs to no concept group.
+
+    Codes decide, in any order and number; words only where no code is known to the knowledge base. A
+    Condition that names a family history of restless legs is a `FamilyFact`.
+    """
+    concept = resource.code
+    if concept is None:
+        return None
+    groups = reading.coded_groups(concept)
+    codes = _icd10_codes(concept, reading)
+    certainty = Certainty.CODED
+    if not groups and not _is_obstetric(codes):
+        if any(reading.is_family_history(text) for text in texts(concept)):
+            return _family(resource, source, reading)
+        groups, certainty = _by_local_code_or_words(concept, reading)
+        if not groups:
+            return None
+    elif _UNSPECIFIC_FAMILY_HISTORY in groups and _mentions_rls(concept):
+        return _family(resource, source, reading)
+    return _fact(resource, source, reading, groups, certainty, codes)
+
+
+def _icd10_codes(concept: CodeableConcept, reading: Reading) -> tuple[str, ...]:
+    return tuple(
+        coding.code.strip().upper()
+        for coding in concept.coding or ()
+        if coding.code and reading.system(coding.system) == ICD_10_CM
+    )
+
+
+def _is_obstetric(codes: tuple[str, ...]) -> bool:
+    return any(code.startswith(_OBSTETRIC) for code in codes)
+
+
+def _by_local_code_or_words(
+    concept: CodeableConcept, reading: Reading
+) -> tuple[frozenset[str], Certainty]:
+    for coding in concept.coding or ():
+        # Sites list the ICD code of RLS, often without its dot, under a system of their own.
+        if coding.code and reading.is_local(coding.system):
+            found = reading.code_groups(ICD_10_CM, coding.code) & _RLS
+            if found:
+                return found, Certainty.CODED
+    return reading.text_groups(concept), Certainty.BY_TEXT
+
+
+def _mentions_rls(concept: CodeableConcept) -> bool:
+    return any(_RLS_WORD in text.casefold() for text in texts(concept))
+
+
+def _family(resource: Resource, source: Source, reading: Reading) -> FamilyFact | None:
+    if verification(resource.verificationStatus, reading, _TYPE) in _DENIED:
+        return None
+    display = label(resource.code, _TYPE)
+    return FamilyFact(source, display, is_first_degree=False, certainty=Certainty.BY_TEXT)
+
+
+def _fact(
+    resource: Resource,
+    source: Source,
+    reading: Reading,
+    groups: frozenset[str],
+    certainty: Certainty,
+    codes: tuple[str, ...],
+) -> ConditionFact:
+    onset = reading.date(resource.onsetDateTime, _TYPE, "onsetDateTime")
+    if onset is None:
+        onset, _ = reading.period(resource.onsetPeriod, _TYPE, "onsetPeriod")
+    return ConditionFact(
+        source=source,
+        groups=groups,
+        display=label(resource.code, _code_of(resource.code)),
+        is_clinically_active=is_active(resource.clinicalStatus, reading, _TYPE),
+        verification=verification(resource.verificationStatus, reading, _TYPE),
+        certainty=certainty,
+        has_abatement=_has_abatement(resource),
+        abated=_abated(resource, reading),
+        onset=onset,
+        recorded=reading.date(resource.recordedDate, _TYPE, "recordedDate"),
+        icd10_codes=codes,
+    )
+
+
+def _code_of(concept: CodeableConcept | None) -> str:
+    codings = (concept.coding if concept is not None else None) or ()
+    return next((c.code for c in codings if c.code), _TYPE)
+
+
+def is_active(status: CodeableConcept | str | None, reading: Reading, resource_type: str) -> bool:
+    """Whether a clinicalStatus is active, recurrence, relapse or absent.
+
+    A status that is none of the codes says nothing, so it counts as absent; that is logged.
+    """
+    codes = list(codes_of(status))
+    for code in codes:
+        if code in _ACTIVE or code in _NOT_ACTIVE:
+            return code in _ACTIVE
+    if any(codes):
+        reading.issues.add(IssueKind.CLEANED, resource_type, "clinicalStatus: not a known code, left out")
+    return True
+
+
+def verification(
+    status: CodeableConcept | str | None, reading: Reading, resource_type: str
+) -> Verification:
+    """Return the verificationStatus; absent is confirmed, a code that nobody knows is uncertain."""
+    codes = list(codes_of(status))
+    for code in codes:
+        known = _VERIFICATIONS.get(code)
+        if known is not None:
+            return known
+    if not any(codes):
+        return Verification.CONFIRMED
+    reading.issues.add(IssueKind.CLEANED, resource_type, "verificationStatus: not a known code")
+    return Verification.UNCERTAIN
+
+
+def _has_abatement(resource: Resource) -> bool:
+    period = resource.abatementPeriod
+    return bool(
+        resource.abatementDateTime
+        or (period is not None and (period.start or period.end))
+        or is_given(resource.abatementAge)
+        or is_given(resource.abatementRange)
+        or resource.abatementString
+        or resource.abatementBoolean
+    )
+
+
+def _abated(resource: Resource, reading: Reading) -> PartialDate | None:
+    _, end = reading.period(resource.abatementPeriod, _TYPE, "abatementPeriod")
+    return reading.date(resource.abatementDateTime, _TYPE, "abatementDateTime") or end

@@ -1,0 +1,366 @@
+"""Medicine records as facts: which product by which route, whether current, how much (factors.md section 0).
+
+A product is found by its RxNorm code, else its ATC code, else its words. What the record names but the
+knowledge base does not know is no fact; what it does not name at all is counted as unreadable.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Context, Decimal
+
+from cds_service.clinical.facts import (
+    Certainty,
+    IngredientFact,
+    IssueKind,
+    MedicineFact,
+    MedicineKind,
+    PartialDate,
+    Route,
+)
+from cds_service.fhir.lean import CodeableConcept, Dosage, Quantity, Repeat, Resource
+from cds_service.fhir.needs import Item
+from cds_service.fhir.quantities import is_given, parse_number
+from cds_service.fhir.reading import ATC, RXNORM, Reading, bounded, codes_of, label, texts
+from cds_service.knowledge import DrugProduct, ProductIngredient
+
+_UNKNOWN = Route.UNKNOWN.value
+_MAYBE_CURRENT = frozenset({"active", "unknown", ""})
+_NO_ORDER_INTENTS = frozenset({"proposal", "plan", "option"})
+_INPATIENT = "inpatient"
+# ATC main groups D and S and the nasal group R01 hold products that act where they are put.
+_ATC_LOCAL = (("D", Route.TOPICAL), ("S", Route.OPHTHALMIC), ("R01", Route.NASAL_INHALED))
+# In this order: "apply one patch", "oral inhalation" and "buccal tablet" name the special route first.
+_ROUTE_WORDS = tuple(
+    (route, re.compile(rf"\b(?:{words})\b", re.IGNORECASE))
+    for route, words in (
+        (Route.OPHTHALMIC, r"ophthalmic|ocular|conjunctival|intraocular|eyes?|eye drops?"),
+        (Route.NASAL_INHALED, r"nasal(?:ly)?|intranasal(?:ly)?|nostrils?|inhal\w*|nebuli\w*|respiratory"),
+        (Route.TRANSDERMAL, r"transdermal(?:ly)?|patch(?:es)?"),
+        (Route.OROMUCOSAL, r"sublingual(?:ly)?|buccal(?:ly)?|oromucosal|under the tongue"),
+        (Route.RECTAL, r"rectal(?:ly)?|per rectum|suppositor(?:y|ies)|enema"),
+        (Route.TOPICAL, r"topical(?:ly)?|cutaneous|to (?:the )?skin|cream|ointment|lotion|otic|ears?"),
+        (
+            Route.INJECTION,
+            r"intravenous(?:ly)?|intramuscular(?:ly)?|subcutaneous(?:ly)?|intrathecal|epidural|parenteral"
+            r"|inject\w*|infus\w*|iv|im|sc|sq|subq",
+        ),
+        (
+            Route.ORAL,
+            r"oral(?:ly)?|by mouth|per os|po|swallow\w*|tablets?|tabs?|capsules?|caps?|syrup|lozenges?"
+            r"|nasogastric|gastrostomy|enteral",
+        ),
+    )
+)
+_MG_PER_UNIT = {"mg": Decimal(1), "g": Decimal(1000), "ug": Decimal("0.001"), "mcg": Decimal("0.001")}
+_DAYS_PER_UNIT = {"h": (1, 24), "d": (1, 1), "wk": (7, 1)}
+# HL7 v3 GTSAbbreviation.
+_TIMES_A_DAY = {"qd": 1, "am": 1, "pm": 1, "bed": 1, "bid": 2, "tid": 3, "qid": 4}
+_EXACT = Context(prec=40)
+_LARGEST_DOSE = Decimal(1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A product as far as it was recognised; `is_named` when the record gives any word for it."""
+
+    ingredients: tuple[IngredientFact, ...] = ()
+    route: Route = Route.UNKNOWN
+    display: str = ""
+    is_named: bool = True
+
+
+class MedicineReader:
+    """Reads the medicine records of one request; `unreadable` counts the current ones without a name."""
+
+    def __init__(self, reading: Reading) -> None:
+        """Start with nothing read."""
+        self._reading = reading
+        self._texts: dict[str, DrugProduct | None] = {}
+        self.unreadable = 0
+
+    def read(self, item: Item, kind: MedicineKind) -> MedicineFact | None:
+        """Return the fact of one record, None when it names no ingredient of the knowledge base."""
+        resource = item.resource
+        concepts, form = self._concepts(item, kind)
+        named = self.name(concepts)
+        if not named.ingredients:
+            if not named.is_named:
+                self._count_unreadable(resource, kind)
+            return None
+        return self._fact(item, kind, named, form)
+
+    def _concepts(
+        self, item: Item, kind: MedicineKind
+    ) -> tuple[list[CodeableConcept], CodeableConcept | None]:
+        resource = item.resource
+        concepts = [c for c in (resource.medicationCodeableConcept,) if c is not None]
+        reference = resource.medicationReference
+        if reference is None:
+            return concepts, None
+        medication = self._reading.resolve(reference, item)
+        if medication is not None and medication.code is not None:
+            concepts.append(medication.code)
+        if reference.display:
+            concepts.append(CodeableConcept(text=reference.display))
+        elif medication is None:
+            self._reading.issues.add(IssueKind.UNRESOLVED_REFERENCE, kind.value, "medicationReference")
+        return concepts, medication.form if medication is not None else None
+
+    def name(self, concepts: Sequence[CodeableConcept]) -> _Named:
+        """Return what the concepts of one medicine name: by RxNorm, else by ATC, else by words."""
+        products = list(self._coded(concepts, RXNORM)) or list(self._coded(concepts, ATC))
+        if not products:
+            product = self._first_by_text(concepts)
+            if product is None:
+                return _Named(is_named=any(True for c in concepts for _ in texts(c)))
+            route = _first_route(Route(product.route), self._atc_route(concepts))
+            return _Named(_facts(product.ingredients, Certainty.BY_TEXT), route, product.name)
+        ingredients, route, display = _most_specific(products)
+        if route is not Route.UNKNOWN:
+            return _Named(_facts(ingredients, Certainty.CODED), route, display)
+        return self._refined(ingredients, display, concepts)
+
+    def _refined(
+        self, ingredients: tuple[ProductIngredient, ...], display: str, concepts: Sequence[CodeableConcept]
+    ) -> _Named:
+        """Return a product of which the code gives the ingredient only, with what its words add.
+
+        The words may name the form, the strength that changes the class, or a second ingredient.
+        """
+        facts = _facts(ingredients, Certainty.CODED)
+        coded = {i.name for i in ingredients}
+        atc_route = self._atc_route(concepts)
+        for product in self._by_text(concepts):
+            if not coded <= {i.name for i in product.ingredients}:
+                continue
+            facts = tuple(
+                IngredientFact(
+                    i.name, i.groups, Certainty.CODED if i.name in coded else Certainty.BY_TEXT
+                )
+                for i in product.ingredients
+            )
+            return _Named(facts, _first_route(atc_route, Route(product.route)), product.name or display)
+        return _Named(facts, atc_route, display)
+
+    def _coded(self, concepts: Iterable[CodeableConcept], system: str) -> Iterator[DrugProduct]:
+        terminology = self._reading.terminology
+        look_up = terminology.drug_by_rxnorm if system == RXNORM else terminology.drug_by_atc
+        for concept in concepts:
+            for coding in concept.coding or ():
+                if coding.code and self._reading.system(coding.system) == system:
+                    product = look_up(coding.code.strip())
+                    if product is not None:
+                        yield product
+
+    def _atc_route(self, concepts: Iterable[CodeableConcept]) -> Route:
+        for concept in concepts:
+            for coding in concept.coding or ():
+                if coding.code and self._reading.system(coding.system) == ATC:
+                    for prefix, route in _ATC_LOCAL:
+                        if coding.code.strip().upper().startswith(prefix):
+                            return route
+        return Route.UNKNOWN
+
+    def _first_by_text(self, concepts: Iterable[CodeableConcept]) -> DrugProduct | None:
+        return next(self._by_text(concepts), None)
+
+    def _by_text(self, concepts: Iterable[CodeableConcept]) -> Iterator[DrugProduct]:
+        for concept in concepts:
+            displays = [c.display for c in concept.coding or () if c.display]
+            for text in (*displays, concept.text):
+                product = self._of_text(text) if text else None
+                if product is not None:
+                    yield product
+
+    def _of_text(self, text: str) -> DrugProduct | None:
+        if text not in self._texts:
+            self._texts[text] = self._reading.terminology.drug_by_text(text)
+        return self._texts[text]
+
+    def _count_unreadable(self, resource: Resource, kind: MedicineKind) -> None:
+        self._reading.issues.add(IssueKind.SKIPPED, kind.value, "medication: no readable name")
+        if kind is MedicineKind.ADMINISTRATION or _status(resource) not in _MAYBE_CURRENT:
+            return
+        start, end = self._times(resource, kind)
+        is_over = end is not None and end.latest < self._reading.today
+        is_ahead = start is not None and start.earliest > self._reading.today
+        is_no_order = (resource.intent or "").strip().lower() in _NO_ORDER_INTENTS
+        if not (is_over or is_ahead or is_no_order or _is_not_to_be_given(resource)):
+            self.unreadable += 1
+
+    def _times(
+        self, resource: Resource, kind: MedicineKind
+    ) -> tuple[PartialDate | None, PartialDate | None]:
+        read, name = self._reading.date, kind.value
+        if kind is MedicineKind.REQUEST:
+            dispense = resource.dispenseRequest
+            validity = dispense.validityPeriod if dispense is not None else None
+            _, valid_until = self._reading.period(validity, name, "dispenseRequest.validityPeriod")
+            return None, _earlier(valid_until, self._bounds_end(resource))
+        start, end = self._reading.period(resource.effectivePeriod, name, "effectivePeriod")
+        return read(resource.effectiveDateTime, name, "effectiveDateTime") or start, end
+
+    def _bounds_end(self, resource: Resource) -> PartialDate | None:
+        """Return the last end of the dosages' bounds, None while one of them is open."""
+        ends: list[PartialDate] = []
+        for dosage in _dosages(resource):
+            repeat = _repeat(dosage)
+            period = repeat.boundsPeriod if repeat is not None else None
+            _, end = self._reading.period(period, MedicineKind.REQUEST.value, "dosage.boundsPeriod")
+            if end is None:
+                return None
+            ends.append(end)
+        return max(ends, key=lambda e: e.latest, default=None)
+
+    def _fact(
+        self, item: Item, kind: MedicineKind, named: _Named, form: CodeableConcept | None
+    ) -> MedicineFact:
+        resource, name = item.resource, kind.value
+        start, end = self._times(resource, kind)
+        dosages = _dosages(resource)
+        return MedicineFact(
+            source=item.source,
+            kind=kind,
+            status=_status(resource),
+            ingredients=named.ingredients,
+            route=_first_route(named.route, _route_of(form, dosages)),
+            display=bounded(named.display) or label(resource.medicationCodeableConcept, name),
+            intent=(resource.intent or "").strip().lower(),
+            start=start,
+            end=end,
+            asserted=self._reading.date(resource.dateAsserted, name, "dateAsserted"),
+            authored=self._reading.date(resource.authoredOn, name, "authoredOn"),
+            is_as_needed=any(_is_as_needed(d) for d in dosages),
+            is_not_to_be_given=_is_not_to_be_given(resource),
+            is_single_inpatient_dose=_is_inpatient(resource) and _is_single_dose(dosages),
+            daily_dose_mg=daily_dose_mg(dosages),
+        )
+
+
+def _most_specific(
+    products: Sequence[DrugProduct],
+) -> tuple[tuple[ProductIngredient, ...], Route, str]:
+    """Return the clinical drug among several codes of one product, else all ingredients together."""
+    clinical_drugs = [p for p in products if p.route != _UNKNOWN]
+    if clinical_drugs:
+        best = max(clinical_drugs, key=lambda p: len(p.ingredients))
+        return best.ingredients, Route(best.route), best.name
+    merged = {i.name: i for p in products for i in p.ingredients}
+    widest = max(products, key=lambda p: len(p.ingredients))
+    display = widest.name if len(widest.ingredients) == len(merged) else " / ".join(merged)
+    return tuple(merged.values()), Route.UNKNOWN, display
+
+
+def _facts(ingredients: Iterable[ProductIngredient], certainty: Certainty) -> tuple[IngredientFact, ...]:
+    return tuple(IngredientFact(i.name, i.groups, certainty) for i in ingredients)
+
+
+def _first_route(*routes: Route) -> Route:
+    return next((r for r in routes if r is not Route.UNKNOWN), Route.UNKNOWN)
+
+
+def _route_of(form: CodeableConcept | None, dosages: Sequence[Dosage]) -> Route:
+    spoken = [*texts(form)]
+    for dosage in dosages:
+        spoken.extend(texts(dosage.route))
+    spoken.extend(d.text for d in dosages if d.text)
+    return _first_route(*(route_by_words(words) for words in spoken))
+
+
+def route_by_words(words: str) -> Route:
+    """Return the route that a dose form, a route or a dosage text names."""
+    for route, pattern in _ROUTE_WORDS:
+        if pattern.search(words):
+            return route
+    return Route.UNKNOWN
+
+
+def _status(resource: Resource) -> str:
+    return (resource.status or "").strip().lower()
+
+
+def _is_not_to_be_given(resource: Resource) -> bool:
+    return bool(resource.doNotPerform or resource.wasNotTaken)
+
+
+def _dosages(resource: Resource) -> Sequence[Dosage]:
+    if resource.dosageInstruction:
+        return resource.dosageInstruction
+    dosage = resource.dosage
+    return [dosage] if isinstance(dosage, Dosage) else dosage or ()
+
+
+def _repeat(dosage: Dosage) -> Repeat | None:
+    return dosage.timing.repeat if dosage.timing is not None else None
+
+
+def _is_as_needed(dosage: Dosage) -> bool:
+    return bool(dosage.asNeededBoolean) or dosage.asNeededCodeableConcept is not None
+
+
+def _is_inpatient(resource: Resource) -> bool:
+    categories = resource.category if isinstance(resource.category, list) else [resource.category]
+    return any(_INPATIENT in codes_of(category) for category in categories)
+
+
+def _is_single_dose(dosages: Sequence[Dosage]) -> bool:
+    repeats = [_repeat(d) for d in dosages]
+    return bool(repeats) and all(r is not None and _number(r.count) == 1 for r in repeats)
+
+
+def _earlier(one: PartialDate | None, other: PartialDate | None) -> PartialDate | None:
+    if one is None or other is None:
+        return one or other
+    return one if one.latest <= other.latest else other
+
+
+def daily_dose_mg(dosages: Sequence[Dosage]) -> Decimal | None:
+    """Return the dose in mg a day, None unless every dosage gives an amount and a frequency.
+
+    Doses as needed have no daily amount, and steps of a titration are not taken together.
+    """
+    if any(is_given(d.sequence) and _number(d.sequence) != 1 for d in dosages):
+        return None
+    total = Decimal(0)
+    for dosage in dosages:
+        amount, times = _amount_mg(dosage), _times_a_day(dosage)
+        if amount is None or times is None or _is_as_needed(dosage):
+            return None
+        total = _EXACT.add(total, _EXACT.multiply(amount, times))
+    return total if 0 < total < _LARGEST_DOSE else None
+
+
+def _amount_mg(dosage: Dosage) -> Decimal | None:
+    rates = dosage.doseAndRate or ()
+    if len(rates) != 1 or rates[0].doseQuantity is None:
+        return None
+    quantity: Quantity = rates[0].doseQuantity
+    unit = (quantity.code or quantity.unit or "").strip().lower().replace("µ", "u").replace("μ", "u")
+    number, factor = _number(quantity.value), _MG_PER_UNIT.get(unit)
+    if number is None or factor is None or quantity.comparator:
+        return None
+    return _EXACT.multiply(number, factor)
+
+
+def _times_a_day(dosage: Dosage) -> Decimal | None:
+    timing, repeat = dosage.timing, _repeat(dosage)
+    if timing is None:
+        return None
+    if repeat is None or not repeat.periodUnit:
+        times = next((t for c in codes_of(timing.code) if (t := _TIMES_A_DAY.get(c))), None)
+        return Decimal(times) if times else None
+    length = _DAYS_PER_UNIT.get(repeat.periodUnit.strip().lower())
+    frequency = _number(repeat.frequency) if is_given(repeat.frequency) else Decimal(1)
+    period = _number(repeat.period) if is_given(repeat.period) else Decimal(1)
+    if length is None or frequency is None or period is None or not period > 0:
+        return None
+    days, parts = length
+    return _EXACT.divide(_EXACT.multiply(frequency, Decimal(parts)), _EXACT.multiply(period, Decimal(days)))
+
+
+def _number(raw: object) -> Decimal | None:
+    """Return a raw JSON number of a size that can be computed with."""
+    text = bytes(raw).decode().strip() if isinstance(raw, bytes | memoryview) or raw is not None else ""
+    number = parse_number(text)
+    return number if number is not None and 0 <= number < _LARGEST_DOSE else None

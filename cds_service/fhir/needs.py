@@ -1,0 +1,98 @@
+"""The table of needs: per need how far it was answered, and the resources of this patient that were found.
+
+Reading fills it (`fhir.prefetch`), extraction reads it (`fhir.extract`); the rules never see it. The
+resources stay in their lean shape; references between them are followed only when something asks.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cds_service.clinical.facts import DataIssue, IronSearch, Need, NeedState, Source
+from cds_service.fhir import lean
+from cds_service.fhir.references import ReferenceIndex
+
+READ_OBSERVATION_GROUPS = frozenset(
+    {
+        "ferritin",
+        "ferritin_molar",
+        "tsat",
+        "iron_mass",
+        "iron_molar",
+        "tibc_mass",
+        "tibc_molar",
+        "crp",
+        "crp_hs",
+        "crp_molar",
+        "hemoglobin",
+        "hemoglobin_molar",
+        "egfr",
+        "pregnancy_status",
+        "pregnancy_edd",
+    }
+)
+"""The LOINC groups of the knowledge base that become results; Observations of any other code are not kept."""
+
+TYPE_NEEDS: Mapping[str, Need] = {
+    "Patient": Need.PATIENT,
+    "Condition": Need.CONDITIONS,
+    "MedicationStatement": Need.MEDICATION_STATEMENTS,
+    "MedicationRequest": Need.MEDICATION_REQUESTS,
+    "MedicationAdministration": Need.IRON_TREATMENTS,
+    "Procedure": Need.PROCEDURES,
+    "AllergyIntolerance": Need.ALLERGIES,
+    "ServiceRequest": Need.IRON_ORDERS,
+    "FamilyMemberHistory": Need.FAMILY_HISTORY,
+}
+"""The need that a resource type fills by its mere type; Observations are told apart by code (fhir.prefetch)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a resource stands: the prefetch key and the entry numbers from the outer Bundle inwards."""
+
+    key: str
+    path: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One readable resource of this patient; `full_url` is its Bundle.entry.fullUrl."""
+
+    source: Source
+    resource: lean.Resource
+    place: Place
+    full_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """A resource that cannot be used, whose code could still be read.
+
+    It exists, so that its absence must not be concluded: a laboratory result becomes an unreadable one.
+    `when` is its effective date or its date of authoring as sent, None when it has none.
+    """
+
+    source: Source
+    code: lean.CodeableConcept
+    status: str | None = None
+    when: str | None = None
+
+
+@dataclass(slots=True)
+class NeedsTable:
+    """What the supplied data answers; `items_by_type` holds each resource once, by resource type."""
+
+    states: Mapping[Need, NeedState]
+    iron_searches: Mapping[IronSearch, NeedState]
+    items_by_type: Mapping[str, Sequence[Item]]
+    issues: tuple[DataIssue, ...] = ()
+    salvaged: Sequence[Salvaged] = ()
+    references: ReferenceIndex = field(default_factory=ReferenceIndex)
+
+    def items(self, resource_type: str) -> Sequence[Item]:
+        """Return the resources of one type, () when there is none."""
+        return self.items_by_type.get(resource_type, ())
+
+    def resolve(self, reference: lean.Reference, item: Item) -> lean.Resource | None:
+        """Return the resource that `item` refers to: contained, else of its own Bundle, else of any."""
+        return self.references.resolve(reference, item.resource, item.place.key)

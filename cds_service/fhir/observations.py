@@ -1,0 +1,357 @@
+"""Observations as results: which analyte, which status, which date, which value (factors.md section 0)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum, auto
+from functools import partial
+
+from cds_service.clinical.facts import (
+    Analyte,
+    Certainty,
+    FamilyFact,
+    IssueKind,
+    PartialDate,
+    Result,
+    ResultNote,
+    ResultStatus,
+    Source,
+    Unreadable,
+)
+from cds_service.fhir.lean import CodeableConcept, Component, Resource
+from cds_service.fhir.quantities import (
+    Measured,
+    NotANumber,
+    SentValue,
+    UnitLookup,
+    is_given,
+    measure,
+    read_integer,
+    read_quantity,
+    read_range,
+    read_text,
+)
+from cds_service.fhir.reading import LOINC, SNOMED_CT, Reading, label, texts
+
+_TYPE = "Observation"
+_PENDING = frozenset({ResultStatus.PRELIMINARY, ResultStatus.REGISTERED})
+_FINISHED = frozenset(ResultStatus) - _PENDING
+_STATUSES = {status.value: status for status in ResultStatus}
+_OTHER_VALUES = ("valueBoolean", "valueRatio", "valueSampledData", "valueTime", "valuePeriod")
+_ANSWERS = ("valueQuantity", "valueString", "valueCodeableConcept", "valueDateTime", "valueRange")
+_RAW_ANSWERS = ("valueInteger", *_OTHER_VALUES)
+# Codes of ferritin in serum, plasma or blood whose senders mean ng/mL where they leave the unit out.
+_UNIT_MAY_BE_ASSUMED = frozenset({"2276-4", "20567-4", "24373-3"})
+
+_MASS, _MOLAR = "mass", "molar"
+_GROUPS: dict[str, tuple[Analyte, str | None]] = {
+    "ferritin": (Analyte.FERRITIN, _MASS),
+    "ferritin_molar": (Analyte.FERRITIN, _MOLAR),
+    "tsat": (Analyte.TSAT, None),
+    "iron_mass": (Analyte.IRON, _MASS),
+    "iron_molar": (Analyte.IRON, _MOLAR),
+    "tibc_mass": (Analyte.TIBC, _MASS),
+    "tibc_molar": (Analyte.TIBC, _MOLAR),
+    "crp": (Analyte.CRP, _MASS),
+    "crp_hs": (Analyte.CRP, _MASS),
+    "crp_molar": (Analyte.CRP, _MOLAR),
+    "hemoglobin": (Analyte.HAEMOGLOBIN, _MASS),
+    "hemoglobin_molar": (Analyte.HAEMOGLOBIN, _MOLAR),
+    "egfr": (Analyte.EGFR, None),
+    "pregnancy_status": (Analyte.PREGNANCY_STATUS, None),
+    "pregnancy_edd": (Analyte.DELIVERY_DATE, None),
+}
+_BY_TEXT = {
+    "ferritin": Analyte.FERRITIN,
+    "tsat": Analyte.TSAT,
+    "iron": Analyte.IRON,
+    "tibc": Analyte.TIBC,
+    "crp": Analyte.CRP,
+    "haemoglobin": Analyte.HAEMOGLOBIN,
+}
+# A treatment goal is no result, whatever other code stands beside it.
+_NEVER = "ferritin_EXCLUDE"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurand:
+    """What an Observation or a component measures, and how that was recognised."""
+
+    analyte: Analyte
+    code_family: str | None = None
+    may_assume_unit: bool = False
+    is_by_text: bool = False
+
+
+class _Verdict(Enum):
+    """What a code or a text is when it names no analyte."""
+
+    NEVER = auto()
+    OTHER_STANDARD = auto()
+    LOCAL = auto()
+    FAMILY_HISTORY = auto()
+
+
+_Judgement = Measurand | _Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """What all results of one Observation share."""
+
+    source: Source
+    status: ResultStatus
+    when: PartialDate | None
+    issued: datetime | None
+    notes: frozenset[ResultNote]
+
+
+class ObservationReader:
+    """Reads the Observations of one request; remembers each code and each text that it has judged.
+
+    `family` collects the family histories of restless legs that came as Observations.
+    """
+
+    def __init__(self, reading: Reading) -> None:
+        """Start with nothing judged."""
+        self._reading = reading
+        self._codes: dict[tuple[str | None, str | None], _Judgement] = {}
+        self._texts: dict[str, _Judgement] = {}
+        self.family: list[FamilyFact] = []
+
+    def read(self, resource: Resource, source: Source) -> tuple[Result, ...]:
+        """Return the results of one Observation: its own value and those of its components."""
+        verdict = self.judge(resource.code)
+        found = verdict if isinstance(verdict, Measurand) else None
+        parts: list[tuple[Component, Measurand]] = []
+        if resource.component:
+            parts = [
+                (part, judged)
+                for part in resource.component
+                if isinstance(judged := self.judge(part.code), Measurand)
+            ]
+        if found is None and not parts:
+            if verdict is _Verdict.FAMILY_HISTORY:
+                self._add_family(resource, source)
+            return ()
+        stamp = self._stamp(resource, source)
+        if stamp is None:
+            return ()
+        results = [self._result(part, measurand, stamp) for part, measurand in parts]
+        if found is not None:
+            results.append(self._result(resource, found, stamp) or self._without_value(found, stamp, parts))
+        return tuple(r for r in results if r is not None)
+
+    def judge(self, concept: CodeableConcept | None) -> Measurand | _Verdict:
+        """Return what a concept measures: by LOINC, else by its words when no coding is a LOINC code."""
+        if concept is None:
+            return _Verdict.LOCAL
+        found: Measurand | None = None
+        is_standard = False
+        for coding in concept.coding or ():
+            key = (coding.system, coding.code)
+            judged = self._codes.get(key)
+            if judged is None:
+                judged = self._codes[key] = self._judge_code(*key)
+            if judged is _Verdict.NEVER:
+                return judged
+            if isinstance(judged, Measurand):
+                found = found or judged
+            elif judged is _Verdict.OTHER_STANDARD:
+                is_standard = True
+        if found is not None:
+            return found
+        return _Verdict.OTHER_STANDARD if is_standard else self._judge_words(concept)
+
+    def _judge_code(self, system: str | None, code: str | None) -> _Judgement:
+        if not code or self._reading.system(system) != LOINC:
+            return _Verdict.LOCAL
+        code = code.strip()
+        group = self._reading.terminology.observation_group(LOINC, code)
+        if group == _NEVER:
+            return _Verdict.NEVER
+        if group not in _GROUPS:
+            return _Verdict.OTHER_STANDARD
+        analyte, code_family = _GROUPS[group]
+        return Measurand(analyte, code_family, may_assume_unit=code in _UNIT_MAY_BE_ASSUMED)
+
+    def _judge_words(self, concept: CodeableConcept) -> _Judgement:
+        # All words together: "goal" in the text speaks also for the display "Ferritin".
+        words = "; ".join(texts(concept))
+        if not words:
+            return _Verdict.LOCAL
+        judged = self._texts.get(words)
+        if judged is None:
+            judged = self._texts[words] = self._judge_text(words)
+        return judged
+
+    def _judge_text(self, words: str) -> _Judgement:
+        terminology = self._reading.terminology
+        analyte = _BY_TEXT.get(terminology.observation_group_by_text(words) or "")
+        if analyte is not None:
+            return Measurand(analyte, is_by_text=True)
+        is_family = terminology.is_family_history_text_of_rls(words)
+        return _Verdict.FAMILY_HISTORY if is_family else _Verdict.LOCAL
+
+    def _add_family(self, resource: Resource, source: Source) -> None:
+        # A question with an answer other than a plain yes ("no", "unknown", a comment) asserts nothing.
+        is_answered = any(getattr(resource, name) is not None for name in _ANSWERS) or any(
+            is_given(getattr(resource, name)) for name in _RAW_ANSWERS
+        )
+        is_yes = bytes(resource.valueBoolean).strip() == b"true"
+        if self._usable_status(resource) in _FINISHED and (is_yes or not is_answered):
+            display = label(resource.code, _TYPE)
+            self.family.append(FamilyFact(source, display, is_first_degree=False, certainty=Certainty.BY_TEXT))
+
+    def _usable_status(self, resource: Resource) -> ResultStatus | None:
+        status = (resource.status or "").strip().lower()
+        return _STATUSES.get(status) if status else ResultStatus.UNKNOWN
+
+    def _stamp(self, resource: Resource, source: Source) -> _Stamp | None:
+        status = self._usable_status(resource)
+        if status is None:
+            self._reading.issues.add(IssueKind.SKIPPED, _TYPE, "status: not one of a result")
+            return None
+        issued = self._reading.date(resource.issued, _TYPE, "issued")
+        when = self._effective(resource)
+        notes: frozenset[ResultNote] = frozenset()
+        if when is None and issued is not None and not _has_effective(resource):
+            when, notes = issued, frozenset({ResultNote.DATE_OF_ISSUE})
+        return _Stamp(source, status, when, issued.instant if issued else None, notes)
+
+    def _effective(self, resource: Resource) -> PartialDate | None:
+        read = self._reading.date
+        start, end = self._reading.period(resource.effectivePeriod, _TYPE, "effectivePeriod")
+        return (
+            read(resource.effectiveDateTime, _TYPE, "effectiveDateTime")
+            or read(resource.effectiveInstant, _TYPE, "effectiveInstant")
+            or end
+            or start
+        )
+
+    def _without_value(
+        self, measurand: Measurand, stamp: _Stamp, parts: Sequence[tuple[Component, Measurand]]
+    ) -> Result | None:
+        """Return a pending result, which has no value yet; a finished one without a value is no result."""
+        if stamp.status in _PENDING:
+            return _result_of(measurand, stamp, Measured(shown=""))
+        if not any(m.analyte is measurand.analyte for _, m in parts):
+            self._reading.issues.add(IssueKind.SKIPPED, _TYPE, "value: missing")
+        return None
+
+    def _result(self, valued: Resource | Component, measurand: Measurand, stamp: _Stamp) -> Result | None:
+        if valued.dataAbsentReason is not None and (
+            valued.dataAbsentReason.coding or valued.dataAbsentReason.text
+        ):
+            return None
+        if measurand.analyte is Analyte.PREGNANCY_STATUS:
+            return self._coded_result(valued, measurand, stamp)
+        if measurand.analyte is Analyte.DELIVERY_DATE:
+            return self._day_result(valued, measurand, stamp)
+        lookup = self._lookup(measurand.analyte)
+        sent = _sent_value(valued, lookup)
+        if sent is None:
+            return None
+        if isinstance(sent, NotANumber):
+            return _result_of(measurand, stamp, Measured(sent.shown, unreadable=Unreadable.NOT_A_NUMBER))
+        for cleanup in sent.cleanups:
+            self._reading.issues.add(IssueKind.CLEANED, _TYPE, f"value: {cleanup}")
+        measured = measure(
+            sent,
+            measurand.analyte,
+            lookup,
+            code_family=measurand.code_family,
+            may_assume_unit=measurand.may_assume_unit,
+        )
+        return _result_of(measurand, stamp, measured)
+
+    def _lookup(self, analyte: Analyte) -> UnitLookup:
+        return partial(self._reading.terminology.unit, analyte.value)
+
+    def _coded_result(
+        self, valued: Resource | Component, measurand: Measurand, stamp: _Stamp
+    ) -> Result | None:
+        concept = valued.valueCodeableConcept
+        if concept is None:
+            return self._other_value(valued, measurand, stamp)
+        groups: frozenset[str] = frozenset()
+        is_coded = False
+        for coding in concept.coding or ():
+            system = self._reading.system(coding.system)
+            if coding.code and system in {LOINC, SNOMED_CT}:
+                is_coded = True
+                groups |= self._reading.terminology.coded_value_groups(system, coding.code.strip())
+        # Words alone are neither "pregnant" nor "not pregnant".
+        unreadable = None if is_coded else Unreadable.NOT_A_NUMBER
+        measured = Measured(label(concept, ""), unreadable=unreadable)
+        return replace(_result_of(measurand, stamp, measured), code=groups)
+
+    def _day_result(
+        self, valued: Resource | Component, measurand: Measurand, stamp: _Stamp
+    ) -> Result | None:
+        if not valued.valueDateTime:
+            return self._other_value(valued, measurand, stamp)
+        day = self._reading.date(valued.valueDateTime, _TYPE, "valueDateTime")
+        unreadable = None if day else Unreadable.NOT_A_NUMBER
+        measured = Measured(day.shown if day else "", unreadable=unreadable)
+        return replace(_result_of(measurand, stamp, measured), day_value=day)
+
+    def _other_value(
+        self, valued: Resource | Component, measurand: Measurand, stamp: _Stamp
+    ) -> Result | None:
+        sent = _sent_value(valued, lambda _: None)
+        if sent is None:
+            return None
+        return _result_of(measurand, stamp, Measured(sent.shown, unreadable=Unreadable.NOT_A_NUMBER))
+
+
+def _has_effective(resource: Resource) -> bool:
+    period = resource.effectivePeriod
+    return bool(
+        resource.effectiveDateTime
+        or resource.effectiveInstant
+        or (period is not None and (period.start or period.end))
+        or is_given(resource.effectiveTiming)
+    )
+
+
+def _sent_value(valued: Resource | Component, lookup: UnitLookup) -> SentValue | NotANumber | None:
+    """Return the first value[x] that is there; one that no number can be read from is `NotANumber`."""
+    if valued.valueQuantity is not None:
+        sent = read_quantity(valued.valueQuantity, lookup)
+        if sent is not None:
+            return sent
+    if valued.valueRange is not None:
+        sent = read_range(valued.valueRange, lookup)
+        if sent is not None:
+            return sent
+    sent = read_integer(valued.valueInteger)
+    if sent is None and valued.valueString:
+        sent = read_text(valued.valueString, lookup)
+    if sent is not None:
+        return sent
+    if valued.valueCodeableConcept is not None:
+        return NotANumber(label(valued.valueCodeableConcept, ""))
+    if valued.valueDateTime or any(is_given(getattr(valued, name)) for name in _OTHER_VALUES):
+        return NotANumber("")
+    return None
+
+
+def _result_of(measurand: Measurand, stamp: _Stamp, measured: Measured) -> Result:
+    notes = stamp.notes | measured.notes
+    if measurand.is_by_text:
+        notes |= {ResultNote.BY_TEXT}
+    unreadable = Unreadable.NO_DATE if stamp.when is None else measured.unreadable
+    return Result(
+        source=stamp.source,
+        analyte=measurand.analyte,
+        status=stamp.status,
+        when=stamp.when,
+        interval=measured.interval if unreadable is None else None,
+        shown=measured.shown,
+        shown_canonical=measured.shown_canonical,
+        issued=stamp.issued,
+        unreadable=unreadable,
+        notes=notes,
+        sources=(stamp.source,),
+    )

@@ -1,0 +1,183 @@
+"""References between resources: relative, absolute, contained; and whose record a resource is.
+
+An absolute reference counts only under the address of the client's FHIR server, because ids are unique
+within one server only.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from urllib.parse import urlsplit
+
+from cds_service.fhir import lean
+
+REFERABLE_TYPES = frozenset({"Medication"})
+"""The types that something we read refers to; only these are kept for look-up."""
+
+MAX_REFERENCE = 2048
+"""Longer references are not followed."""
+
+
+class Ownership(Enum):
+    """Whose resource it is, as far as its subject says."""
+
+    OWN = "this patient"
+    UNSTATED = "no subject given"
+    OTHER = "another patient"
+    UNVERIFIABLE = "cannot be told"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A parsed reference: server address or "" if relative, resource type, id."""
+
+    base: str
+    resource_type: str
+    resource_id: str
+
+
+def parse_reference(reference: str) -> Target | None:
+    """Return the parts of a relative or absolute RESTful reference, None for any other form."""
+    if len(reference) > MAX_REFERENCE:
+        return None
+    head, _, _version = reference.partition("/_history/")
+    parts = head.strip().split("?", 1)[0].rstrip("/").rsplit("/", 2)
+    if len(parts) == 2:
+        base, resource_type, resource_id = "", *parts
+    elif len(parts) == 3:
+        base, resource_type, resource_id = parts
+    else:
+        return None
+    if not resource_type.isalpha() or not resource_id or (base and "://" not in base):
+        return None
+    return Target(normalise_base(base), resource_type, resource_id)
+
+
+def normalise_base(address: str) -> str:
+    """Return a server address for comparison: scheme and host in lower case, no slash at the end."""
+    if not address:
+        return ""
+    try:
+        parts = urlsplit(address.strip())
+    except ValueError:
+        return address.strip().rstrip("/")
+    return f"{parts.scheme.lower()}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+class PatientMatcher:
+    """Tells whether a subject is the patient of the call."""
+
+    def __init__(self, patient_id: str, fhir_server: str | None) -> None:
+        self._patient_id = patient_id
+        self._base = normalise_base(fhir_server) if fhir_server else None
+        self._known: dict[str, Ownership] = {
+            f"Patient/{patient_id}": Ownership.OWN,
+            f"urn:uuid:{patient_id}": Ownership.OWN,
+            f"urn:oid:{patient_id}": Ownership.OWN,
+        }
+
+    def is_patient(self, resource_id: str | None) -> bool:
+        """Whether a Patient resource of this id is the patient of the call."""
+        return resource_id == self._patient_id
+
+    def accept(self, full_url: str | None) -> None:
+        """Take the entry address of the patient's own resource as a name of the patient.
+
+        Only addresses that are no server's (`urn:`): a Bundle cannot vouch for a foreign server.
+        """
+        if full_url and full_url.startswith("urn:"):
+            self._known[full_url] = Ownership.OWN
+
+    def owner(self, subject: lean.Reference | None) -> Ownership:
+        """Return whose resource it is that has this subject."""
+        reference = subject.reference if subject is not None else None
+        if not reference:
+            return Ownership.UNSTATED
+        known = self._known.get(reference)
+        if known is None:
+            known = self._known[reference] = self._judge(reference)
+        return known
+
+    def _judge(self, reference: str) -> Ownership:
+        target = parse_reference(reference)
+        if target is None:
+            return Ownership.UNVERIFIABLE
+        if target.resource_type != "Patient" or target.resource_id != self._patient_id:
+            return Ownership.OTHER
+        # Without an address of the server in the call, type and id decide: nothing contradicts them.
+        if not target.base or self._base is None or target.base == self._base:
+            return Ownership.OWN
+        return Ownership.UNVERIFIABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Referable:
+    """A resource that others may refer to, with the prefetch key and the entry address it came under."""
+
+    key: str
+    full_url: str | None
+    resource: lean.Resource
+
+
+@dataclass(slots=True)
+class ReferenceIndex:
+    """Look-up of referred resources; built when the first reference is followed."""
+
+    referables: Sequence[Referable] = ()
+    fhir_server: str | None = None
+    _by_name: dict[tuple[str, str], lean.Resource] | None = field(default=None, repr=False)
+
+    def resolve(self, reference: lean.Reference, owner: lean.Resource, key: str) -> lean.Resource | None:
+        """Return the referred resource: contained in `owner`, else under the same key, else under any."""
+        address = reference.reference
+        if not address:
+            return None
+        if address.startswith("#"):
+            return _contained(owner, address[1:])
+        return self._look_up(address.strip(), key)
+
+    def _look_up(self, address: str, key: str) -> lean.Resource | None:
+        index = self._index()
+        names = [address]
+        target = parse_reference(address)
+        if target is not None and self._is_trusted(target):
+            names.append(f"{target.resource_type}/{target.resource_id}")
+        for scope in (key, ""):
+            for name in names:
+                found = index.get((scope, name))
+                if found is not None:
+                    return found
+        return None
+
+    def _is_trusted(self, target: Target) -> bool:
+        return not target.base or not self.fhir_server or target.base == normalise_base(self.fhir_server)
+
+    def _index(self) -> dict[tuple[str, str], lean.Resource]:
+        if self._by_name is None:
+            self._by_name = _index(self.referables)
+        return self._by_name
+
+
+def _contained(owner: lean.Resource, local_id: str) -> lean.Resource | None:
+    for resource in owner.contained or ():
+        if resource is not None and resource.id == local_id and is_acceptable(resource):
+            return resource
+    return None
+
+
+def _index(referables: Iterable[Referable]) -> dict[tuple[str, str], lean.Resource]:
+    index: dict[tuple[str, str], lean.Resource] = {}
+    for referable in referables:
+        names = [referable.full_url] if referable.full_url else []
+        if referable.resource.id:
+            names.append(f"{referable.resource.resourceType}/{referable.resource.id}")
+        for name in names:
+            # The first one under a name stays; scope "" is "under any key" (no such key is ever looked up).
+            index.setdefault((referable.key, name), referable.resource)
+            index.setdefault(("", name), referable.resource)
+    return index
+
+
+def is_acceptable(resource: lean.Resource) -> bool:
+    """Whether nothing in a resource may change its meaning in a way that we do not know (FHIR R4 2.3.1)."""
+    return not resource.modifierExtension and not resource.implicitRules

@@ -1,0 +1,70 @@
+"""The prefetch templates: what the service asks of a record, one query of one resource type per key.
+
+Every template keeps to the query subset of CDS Hooks 2.0.1 ("Prefetch query restrictions"): a read by id,
+or a search with `patient`, token parameters by equality, `_count` and `_sort`. No parameter is repeated
+(the public sandbox joins repeated ones with a comma, which turns AND into OR), no date is bounded
+(that would need the `today()` token of later versions), no value is encoded.
+
+Reasons behind the choices:
+
+- Observations are asked for by code; a chart holds thousands of others.
+- Medicines are asked for by status and never by code: their codes are too many, and local ones are
+  common. Completed courses are needed because iron given lately decides what a ferritin means; they are
+  asked for apart, so that their number never cuts off the current list.
+- Conditions and allergies are neither filtered nor sorted: a refuted or resolved entry matters, many
+  entries carry no status, an old diagnosis counts as much as a new one, and many servers refuse to sort
+  these two types. They are only counted.
+- Everything else comes newest first, so that a cut-off list has lost its oldest entries.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+_PATIENT = "patient={{context.patientId}}"
+
+PREFETCH_NEEDS: Mapping[str, str] = MappingProxyType(
+    {
+        "patient": "patient",
+        "ironResults": "ironResults",
+        "contextResults": "contextResults",
+        "conditions": "conditions",
+        "medicationStatements": "medicationStatements",
+        "medicationRequests": "medicationRequests",
+        "ironTreatmentStatements": "ironTreatments",
+        "ironTreatmentRequests": "ironTreatments",
+        "ironAdministrations": "ironTreatments",
+        "procedures": "procedures",
+        "allergies": "allergies",
+        "ironOrders": "ironOrders",
+    },
+)
+"""Which need each of our prefetch keys helps to answer."""
+
+
+def prefetch_templates(iron_codes: Sequence[str], context_codes: Sequence[str]) -> Mapping[str, str]:
+    """Return the template of each key of `PREFETCH_NEEDS`; the codes are LOINC codes of Observations."""
+    return MappingProxyType(
+        {
+            "patient": "Patient/{{context.patientId}}",
+            "ironResults": _observations(iron_codes),
+            "contextResults": _observations(context_codes),
+            "conditions": f"Condition?{_PATIENT}&_count=200",
+            "medicationStatements": _search("MedicationStatement", "active,unknown", "-effective", 200),
+            "medicationRequests": _search("MedicationRequest", "active", "-authoredon", 200),
+            "ironTreatmentStatements": _search("MedicationStatement", "completed", "-effective", 100),
+            "ironTreatmentRequests": _search("MedicationRequest", "completed", "-authoredon", 100),
+            "ironAdministrations": _search("MedicationAdministration", "completed", "-effective-time", 200),
+            "procedures": f"Procedure?{_PATIENT}&_sort=-date&_count=100",
+            "allergies": f"AllergyIntolerance?{_PATIENT}&_count=100",
+            "ironOrders": _search("ServiceRequest", "active,draft,on-hold", "-authored", 100),
+        },
+    )
+
+
+def _observations(codes: Sequence[str]) -> str:
+    listed = ",".join(f"http://loinc.org|{code}" for code in codes)
+    return f"Observation?{_PATIENT}&code={listed}&_sort=-date&_count=100"
+
+
+def _search(resource_type: str, status: str, sort: str, count: int) -> str:
+    return f"{resource_type}?{_PATIENT}&status={status}&_sort={sort}&_count={count}"

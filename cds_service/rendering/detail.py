@@ -1,0 +1,171 @@
+"""The detail of a card in GitHub-Flavored Markdown: short sections, the finding first."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from cds_service.clinical.assessment import Assessment, CardDecision, CardKey, DrugItem, Evidence, Factor
+from cds_service.clinical.facts import Certainty, Presence
+from cds_service.knowledge import Check, DrugClass, Knowledge, RuleDefinition
+from cds_service.rendering.neutral import markdown
+from cds_service.rendering.templates import Templates
+
+MAX_ITEMS = 6
+"""Factors or medicines that are shown in full; the others are named only."""
+
+MAX_NAMED = 12
+
+
+class DetailWriter:
+    """Writes the details of cards with one set of templates and one knowledge base."""
+
+    def __init__(self, templates: Templates, knowledge: Knowledge) -> None:
+        self._templates = templates
+        self._knowledge = knowledge
+        self._headings: Mapping[str, str] = templates.shared["headings"]
+        self._citations: Mapping[str, str] = templates.shared["citations"]
+
+    def write(
+        self,
+        decision: CardDecision,
+        *,
+        assessment: Assessment,
+        values: Mapping[str, Any],
+        wording: Mapping[str, str],
+    ) -> str:
+        """Return the whole detail; `values` and `wording` are those of the card and of the RLS status."""
+        card = self._templates.cards[decision.key]
+        form = card.forms[decision.form]
+        lines = self._lines(decision, wording)
+        own_values = [leaf.render(values) for leaf in form.values]
+        own_options = [leaf.render(values) for leaf in form.options]
+        blocks = (
+            f"**{form.finding.render(values)}**",
+            self._section("values", own_values + lines["values"]),
+            self._section("medicines", self._medicines(decision)),
+            self._section("rule", [*self._rules(decision.rules), *lines["rule"]]),
+            self._section("options", lines["options"] + own_options),
+            self._section("factors", self._factors(decision, assessment)),
+            self._section("missing", lines["missing"]),
+            self._not_checked(decision),
+            self._footer(decision, awaits_review=card.awaits_review),
+        )
+        return "\n\n".join(filter(None, blocks))
+
+    def _section(self, heading: str, items: Iterable[str]) -> str:
+        bullets = [f"- {item}" for item in items if item]
+        return "\n".join((f"**{self._headings[heading]}**\n", *bullets)) if bullets else ""
+
+    def _phrase(self, name: str, **values: Any) -> str:
+        return self._templates.phrases[name].render(values)
+
+    def _lines(self, decision: CardDecision, wording: Mapping[str, str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {"values": [], "options": [], "missing": [], "rule": []}
+        if wording["note"]:
+            found[wording["note_section"]].append(wording["note"])
+        for item in decision.lines:
+            text = self._templates.lines[item.line]
+            text.wanted.check(item.values, item.line)
+            written = text.leaf.render(text.wanted.filled(item.values, markdown))
+            if written not in found[text.section]:
+                found[text.section].append(written)
+        return found
+
+    def _rules(self, rule_ids: Iterable[str]) -> Iterator[str]:
+        for rule_id in dict.fromkeys(rule_ids):
+            rule = self._knowledge.rules[rule_id]
+            yield self._phrase("detail.rule_item", text=rule.text.rstrip("."), sources=self._sources(rule))
+
+    def _sources(self, rule: RuleDefinition) -> str:
+        if rule.check is Check.P:
+            return self._phrase("detail.project_rule")
+        names = (self._citations[c] for c in rule.citations if c in self._citations)
+        return ", ".join(dict.fromkeys(names)) or self._phrase("detail.no_source")
+
+    def _medicines(self, decision: CardDecision) -> Iterator[str]:
+        shown, others = decision.drugs[:MAX_ITEMS], decision.drugs[MAX_ITEMS:]
+        yield from map(self._medicine, shown)
+        if others:
+            yield self._phrase("medicines.more", names=_named(drug.ingredient for drug in others))
+        if decision.key is CardKey.DRUG_01:
+            yield from self._classes(decision.drugs)
+
+    def _medicine(self, drug: DrugItem) -> str:
+        remarks = {
+            "remark_possible": drug.is_possible,
+            "remark_old_entry": drug.is_old_entry,
+            "remark_as_needed": drug.is_as_needed,
+            "remark_by_text": drug.certainty is Certainty.BY_TEXT,
+        }
+        written = [self._phrase(f"medicines.{name}") for name, applies in remarks.items() if applies]
+        if drug.start is not None:
+            written.insert(0, self._phrase("medicines.remark_start", start=markdown(drug.start.shown)))
+        return self._phrase(
+            "medicines.item",
+            name=markdown(drug.ingredient),
+            classes=", ".join(found.name for found in self._known_classes(drug)),
+            remarks="; ".join(written),
+        )
+
+    def _known_classes(self, drug: DrugItem) -> list[DrugClass]:
+        classes = self._knowledge.drug_classes
+        return [classes[group] for group in drug.classes if group in classes]
+
+    def _classes(self, drugs: Iterable[DrugItem]) -> Iterator[str]:
+        found = {c.group: c for drug in drugs for c in self._known_classes(drug)}
+        for drug_class in found.values():
+            yield self._phrase(
+                "medicines.class", name=drug_class.name, why=drug_class.why, alternative=drug_class.alternative
+            )
+        tapered = [c.name for c in found.values() if c.taper_caution]
+        if tapered:
+            yield self._phrase("medicines.taper", names=", ".join(tapered))
+
+    def _factors(self, decision: CardDecision, assessment: Assessment) -> Iterator[str]:
+        present = {f.id: f for f in assessment.factors if f.presence is Presence.PRESENT}
+        found = [present[i] for i in dict.fromkeys(decision.factor_ids) if i in present]
+        for factor in found[:MAX_ITEMS]:
+            line = self._knowledge.factors[factor.id].line
+            yield self._phrase("detail.factor_item", line=line.rstrip("."), remarks=self._remarks(factor))
+        if len(found) > MAX_ITEMS:
+            names = (self._knowledge.factors[factor.id].name for factor in found[MAX_ITEMS:])
+            yield self._phrase("detail.factors_more", names=_named(names))
+
+    def _remarks(self, factor: Factor) -> str:
+        marks = {
+            "detail.remark_possible": _all(factor.evidence, lambda e: e.is_possible),
+            "detail.remark_by_text": _all(factor.evidence, lambda e: e.certainty is Certainty.BY_TEXT),
+        }
+        return ", ".join(self._phrase(name) for name, applies in marks.items() if applies)
+
+    def _not_checked(self, decision: CardDecision) -> str:
+        names = [self._templates.not_checked[what] for what in dict.fromkeys(decision.not_checked)]
+        return self._phrase("detail.not_checked", items="; ".join(names)) if names else ""
+
+    def _footer(self, decision: CardDecision, *, awaits_review: bool) -> str:
+        rules = (self._knowledge.rules[rule_id] for rule_id in decision.rules)
+        parts = [
+            self._phrase(
+                "detail.versions",
+                knowledge=self._knowledge.version,
+                knowledge_hash=self._knowledge.hash,
+                cards=self._templates.version,
+                cards_hash=self._templates.hash,
+            )
+        ]
+        if awaits_review or any(rule.awaits_review for rule in rules):
+            parts.append(self._phrase("detail.awaits_review"))
+        parts.append(self._phrase("detail.intended_use"))
+        return " ".join(parts)
+
+
+def _named(names: Iterable[str]) -> str:
+    """Return names only, cut off after a dozen."""
+    found = [markdown(name) for name in names]
+    hidden = len(found) - MAX_NAMED
+    return ", ".join(found[:MAX_NAMED]) + (f" (+{hidden})" if hidden > 0 else "")
+
+
+def _all(evidence: Iterable[Evidence], applies: Callable[[Evidence], bool]) -> bool:
+    """Whether there is evidence and all of it is of one sort: stronger evidence outweighs weaker."""
+    marks = [applies(item) for item in evidence]
+    return bool(marks) and all(marks)

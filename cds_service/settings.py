@@ -1,0 +1,141 @@
+"""Typed settings from the environment, and the client profile; both refuse to start on a bad value."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from importlib.resources import files
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from cds_service.clinical.assessment import Order
+from cds_service.profile import ClientProfile, OrderCoding
+
+PREFIX = "RLS_CDS_"
+_PLAIN = frozenset({"HOST", "PORT"})
+_MEBIBYTE = 1024 * 1024
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+class SettingsError(ValueError):
+    """The service cannot start; the text names each setting at fault and what it takes, never its value."""
+
+
+def _zone(value: object) -> object:
+    try:
+        return ZoneInfo(value) if isinstance(value, str) else value
+    except (KeyError, ValueError, OSError):
+        message = "must be a time zone name such as Europe/Vienna"
+        raise ValueError(message) from None
+
+
+def _day(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(_DAY.fullmatch(value)[0])  # type: ignore[index] # no match is the TypeError below
+    except (TypeError, ValueError):
+        message = "must be a day written as YYYY-MM-DD"
+        raise ValueError(message) from None
+
+
+_BASE_ADDRESS = r"^https://[^\s/?#]+(/[^\s?#]*[^\s/?#])?$"
+
+
+class Settings(BaseModel):
+    """How this process runs; `load_settings` fills it from `RLS_CDS_<NAME>`, `HOST` and `PORT`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
+
+    environment: Literal["development", "production"] = "development"
+    host: Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\s/]+$")] = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65535)
+    workers: int = Field(default=2, ge=1, le=64)
+    threads: int = Field(default=16, ge=1, le=256)
+    max_body: int = Field(default=10 * _MEBIBYTE, ge=1024, le=1024 * _MEBIBYTE)
+    as_of: Annotated[date | None, BeforeValidator(_day)] = None
+    zone: Annotated[ZoneInfo, BeforeValidator(_zone)] = ZoneInfo("UTC")
+    canonical_base: Annotated[str, StringConstraints(pattern=_BASE_ADDRESS)] = "https://rls-iron-cds.example.org"
+    screening: bool | None = None
+
+    @model_validator(mode="after")
+    def _production_decides(self) -> Self:
+        """Refuse in production what only development may do or leave open."""
+        if self.environment == "production" and self.as_of is not None:
+            message = f"{PREFIX}AS_OF fixes the day of assessment and is for development only"
+            raise ValueError(message)
+        if self.environment == "production" and self.screening is None:
+            message = f"{PREFIX}SCREENING must be true or false in production"
+            raise ValueError(message)
+        return self
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings of an environment; raises `SettingsError`. An empty variable counts as not set.
+
+    A variable with our prefix that is no setting is refused: a mistyped name would be without effect,
+    and nobody would see it.
+    """
+    variables = {_variable(name): name for name in Settings.model_fields}
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in variables)
+    if unknown:
+        message = f"Not a setting: {', '.join(unknown)}. There are: {', '.join(sorted(variables))}."
+        raise SettingsError(message)
+    values = {name: environ[variable] for variable, name in variables.items() if environ.get(variable)}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_reasons(error)) from None
+
+
+def _variable(name: str) -> str:
+    return name.upper() if name.upper() in _PLAIN else PREFIX + name.upper()
+
+
+def _reasons(error: ValidationError) -> str:
+    """Return one line for each setting at fault."""
+    lines = []
+    for item in error.errors(include_input=False, include_url=False):
+        told = item["msg"].removeprefix("Value error, ")
+        lines.append(": ".join([*(_variable(str(part)) for part in item["loc"][:1]), told]))
+    return "\n".join(lines)
+
+
+class _OrderCoding(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    system: Annotated[str, StringConstraints(min_length=1)]
+    code: Annotated[str, StringConstraints(min_length=1)]
+    display: Annotated[str, StringConstraints(min_length=1)]
+
+
+class _ProfileFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
+    screening: bool
+    orders: dict[Order, tuple[_OrderCoding, ...]]
+
+
+def read_profile(text: str) -> ClientProfile:
+    """Return the client profile of a TOML text; raises `SettingsError`."""
+    try:
+        file = _ProfileFile.model_validate(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        message = f"The client profile cannot be read: {error}"
+        raise SettingsError(message) from None
+    codings = {
+        order.value: tuple(OrderCoding(coding.system, coding.code, coding.display) for coding in listed)
+        for order, listed in file.orders.items()
+    }
+    return ClientProfile(name=file.name, is_screening_on=file.screening, order_codings=codings)
+
+
+def load_profile(settings: Settings) -> ClientProfile:
+    """Return the packaged profile, with screening as the settings decide; raises `SettingsError`."""
+    packaged = read_profile(files("cds_service").joinpath("profiles/default.toml").read_text(encoding="utf-8"))
+    return packaged if settings.screening is None else replace(packaged, is_screening_on=settings.screening)

@@ -1,0 +1,93 @@
+"""Every failure as an OperationOutcome: the status that fits, a sentence of ours, nothing that was sent."""
+
+import logging
+import traceback
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, UnsupportedMediaType
+
+from cds_service.assess import RequiredDataMissing
+from cds_service.protocol.errors import BadRequest
+from cds_service.protocol.outcome import Issue
+from cds_service.web.http import outcome_response
+from cds_service.web.logs import log_event
+
+_ISSUES = {
+    400: Issue("structure", "The request cannot be read."),
+    404: Issue("not-found", "There is nothing at this address; GET /cds-services lists the services."),
+}
+_OTHER = Issue("processing", "The request was not answered.")
+
+
+def register_errors(app: Flask) -> None:
+    """Let the application answer every failure as JSON."""
+    app.register_error_handler(BadRequest, bad_request)
+    app.register_error_handler(RequiredDataMissing, required_data_missing)
+    app.register_error_handler(RequestEntityTooLarge, too_large(app.config["MAX_CONTENT_LENGTH"]))
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(Exception, unexpected)
+
+
+def bad_request(error: BadRequest) -> Response:
+    """Return 400 with what is wrong."""
+    return outcome_response(400, [Issue(error.code, error.diagnostics)])
+
+
+def required_data_missing(error: RequiredDataMissing) -> Response:
+    """Return 412 with one issue for each missing part of the record."""
+    return outcome_response(
+        412,
+        [
+            Issue("processing", f"Not available from prefetch: {name}.", "Required data is missing.")
+            for name in error.missing or ("the patient's data",)
+        ],
+    )
+
+
+def too_large(limit: int | None) -> Callable[[RequestEntityTooLarge], Response]:
+    """Return the handler that answers 413 with the limit of this process."""
+    issue = Issue("too-long", f"The body is larger than {limit} bytes.")
+
+    def handle(_error: RequestEntityTooLarge) -> Response:
+        return outcome_response(413, [issue])
+
+    return handle
+
+
+def http_error(error: HTTPException) -> Response:
+    """Return the answer to what Flask itself refuses."""
+    status = error.code or 500
+    if isinstance(error, UnsupportedMediaType):
+        return outcome_response(status, [Issue("not-supported", error.description or "")])
+    if isinstance(error, MethodNotAllowed):
+        methods = ", ".join(sorted(error.valid_methods or ()))
+        response = outcome_response(status, [Issue("not-supported", f"This address answers {methods}.")])
+        response.headers["Allow"] = methods
+        return response
+    return outcome_response(status, [_ISSUES.get(status, _OTHER)])
+
+
+def unexpected(error: Exception) -> Response:
+    """Return 500 with an incident id; the log gets the same id, the kind of error and the place in the code.
+
+    Never the error's text nor the traceback's: both can repeat what a record holds.
+    """
+    incident = str(uuid.uuid4())  # noqa: TID251 - an incident is no part of an answer's cards
+    log_event(
+        "unexpected error",
+        logging.ERROR,
+        incident=incident,
+        exception=type(error).__qualname__,
+        place=place_of(error),
+    )
+    diagnostics = f"The request could not be assessed because of a fault in this service. Incident {incident}."
+    return outcome_response(500, [Issue("exception", diagnostics)])
+
+
+def place_of(error: BaseException) -> str:
+    """Return file name and line of the frames of an exception, innermost first, at most three."""
+    frames = [(Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    return " < ".join(f"{path.parent.name}/{path.name}:{line}" for path, line in reversed(frames[-3:]))

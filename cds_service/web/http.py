@@ -1,0 +1,67 @@
+"""What every answer and every body has in common: headers for browser clients, JSON types, limits."""
+
+from collections.abc import Mapping, Sequence
+
+from flask import Response, request
+from werkzeug.exceptions import HTTPException, UnsupportedMediaType
+
+from cds_service.protocol.errors import BadRequest
+from cds_service.protocol.outcome import Issue, operation_outcome
+
+JSON = "application/json"
+
+CORS: Mapping[str, str] = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Max-Age": "600",
+}
+"""Any page may call, none can send a user's cookies along: credentials are never allowed with `*`."""
+
+_STANDING: Mapping[str, str] = {
+    **CORS,
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+_JSON_TYPES = frozenset({JSON, "application/fhir+json", "application/json+fhir"})
+_CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
+
+
+def add_standing_headers(response: Response) -> Response:
+    """Return the response with the headers that stand on every answer, errors and preflights included."""
+    for name, value in _STANDING.items():
+        response.headers[name] = value
+    return response
+
+
+def json_response(body: bytes, status: int = 200) -> Response:
+    """Return a JSON answer of ready bytes."""
+    return Response(body, status=status, content_type=JSON)
+
+
+def outcome_response(status: int, issues: Sequence[Issue]) -> Response:
+    """Return an error answer with an OperationOutcome."""
+    return json_response(operation_outcome(issues), status)
+
+
+def read_json_body() -> bytes:
+    """Return the raw body of the request; raises `UnsupportedMediaType`, `BadRequest` or `RequestEntityTooLarge`.
+
+    A missing Content-Type is refused like a wrong one: every CDS client sends it (service-wide rule, the
+    specification is silent), and the message says what to send.
+    """
+    media_type = request.mimetype
+    if media_type not in _JSON_TYPES and not (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    ):
+        raise UnsupportedMediaType("Send the request as Content-Type: application/json.")
+    if request.mimetype_params.get("charset", "utf-8").lower() not in _CHARSETS:
+        raise UnsupportedMediaType("Send the request in the charset utf-8.")
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise UnsupportedMediaType("Send the request without Content-Encoding.")
+    try:
+        return request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception:  # noqa: BLE001 - what a server raises for a broken or cut-off body is its own affair
+        raise BadRequest("structure", "The body could not be read to its end.") from None

@@ -1,0 +1,66 @@
+"""The CDS Hooks endpoints: discovery, the hook, feedback."""
+
+from collections.abc import Callable, Mapping
+
+from flask import Blueprint, Response, g
+
+from cds_service.assess import Answer, PatientView
+from cds_service.ports import Metrics
+from cds_service.protocol.envelope import parse_hook_request
+from cds_service.protocol.feedback import parse_feedback
+from cds_service.protocol.responses import CardsResponse, to_json
+from cds_service.web.discovery import HOOK, SERVICE_ID, discovery
+from cds_service.web.http import json_response, read_json_body
+
+Assess = Callable[[PatientView], Answer]
+"""The use case with all its collaborators given."""
+
+_EMPTY = b"{}"
+
+
+def service_blueprint(*, assess: Assess, prefetch: Mapping[str, str], metrics: Metrics) -> Blueprint:
+    """Return the endpoints under `/cds-services`.
+
+    A client that was given the discovery address with a trailing slash calls `/cds-services//<id>`; that is
+    answered like the address itself, since a redirected POST is lost by some clients and sent twice by others.
+    """
+    blueprint = Blueprint("cds_services", __name__)
+    offered = to_json(discovery(prefetch))
+
+    def discover() -> Response:
+        return json_response(offered)
+
+    def call() -> Response:
+        call = parse_hook_request(read_json_body(), expected_hook=HOOK)
+        answer = assess(
+            PatientView(
+                service_id=SERVICE_ID,
+                hook_instance=call.hook_instance,
+                patient_id=call.patient_id,
+                prefetch=call.prefetch,
+                fhir_server=call.fhir_server,
+                version_hint=call.version_hint,
+            ),
+        )
+        _note_for_log(answer, metrics)
+        return json_response(to_json(CardsResponse(cards=answer.cards)))
+
+    def feedback() -> Response:
+        told = parse_feedback(read_json_body())
+        for entry in told.feedback:
+            metrics.count("feedback", service=SERVICE_ID, outcome=entry.outcome)
+        return json_response(_EMPTY)
+
+    blueprint.add_url_rule("/cds-services", view_func=discover)
+    for base in (f"/cds-services/{SERVICE_ID}", f"/cds-services//{SERVICE_ID}"):
+        blueprint.add_url_rule(base, view_func=call, methods=["POST"])
+        blueprint.add_url_rule(f"{base}/feedback", view_func=feedback, methods=["POST"])
+    return blueprint
+
+
+def _note_for_log(answer: Answer, metrics: Metrics) -> None:
+    """Keep for the log line which cards were shown and which kinds of data issues were met."""
+    g.cards = [card.key.value for card in answer.assessment.cards]
+    g.issues = sorted({issue.kind.value for issue in answer.facts.issues})
+    for key in g.cards:
+        metrics.count("card", service=SERVICE_ID, card=key)

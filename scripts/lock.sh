@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Write requirements/{runtime,build,dev}.txt anew: every package pinned with its hashes, and no index address.
+# Needs uv. `scripts/lock.sh --upgrade` takes newer versions; without it only what must change changes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+compile() {
+    uv pip compile --universal --python-version 3.11 --generate-hashes \
+        --no-emit-index-url --no-emit-find-links --custom-compile-command scripts/lock.sh --quiet "$@"
+}
+
+compile pyproject.toml --output-file requirements/runtime.txt "$@"
+compile pyproject.toml --extra dev --constraints requirements/runtime.txt --output-file requirements/dev.txt "$@"
+# What builds the wheel, for the image: the same versions as in the environment of the checks.
+compile - --constraints requirements/dev.txt --output-file requirements/build.txt <<<hatchling
+
+if grep -nE 'https?://|--(extra-)?index-url|--find-links' requirements/*.txt; then
+    echo "requirements/ must not name an index" >&2
+    exit 1
+fi

@@ -1,0 +1,561 @@
+"""A small language for clinical facts, and the FHIR R4 resources, prefetch and requests built from it.
+
+A record is a list of facts as the scenario files write them (tests/scenarios/README.md explains the
+language to a reader): `"RLS"`, `{"ferritin": 60}`, `{"takes": {"drug": "sertraline", "until": "2026-11-01"}}`.
+"""
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+Json = dict[str, Any]
+Fact = str | Mapping[str, Any]
+
+TODAY = date(2026, 11, 22)
+RESULT_DAY = "2026-11-01"
+PATIENT_ID = "scenario-patient"
+HOOK_INSTANCE = "2f0d7a5c-6c43-4a75-8d6b-0f4f3f6f1d11"
+SERVICE = "/cds-services/rls-iron-assessment"
+
+LOINC = "http://loinc.org"
+SNOMED_CT = "http://snomed.info/sct"
+ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+UCUM = "http://unitsofmeasure.org"
+_TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
+
+OWN_KEYS = (
+    "patient",
+    "ironResults",
+    "contextResults",
+    "conditions",
+    "medicationStatements",
+    "medicationRequests",
+    "ironTreatmentStatements",
+    "ironTreatmentRequests",
+    "ironAdministrations",
+    "procedures",
+    "allergies",
+    "ironOrders",
+)
+"""The searches of the service, in the order of its discovery answer."""
+
+SEARCHED_TYPE = {
+    "ironResults": "Observation",
+    "contextResults": "Observation",
+    "conditions": "Condition",
+    "medicationStatements": "MedicationStatement",
+    "medicationRequests": "MedicationRequest",
+    "ironTreatmentStatements": "MedicationStatement",
+    "ironTreatmentRequests": "MedicationRequest",
+    "ironAdministrations": "MedicationAdministration",
+    "procedures": "Procedure",
+    "allergies": "AllergyIntolerance",
+    "ironOrders": "ServiceRequest",
+    "familyHistory": "FamilyMemberHistory",
+}
+
+# name -> LOINC code, display, unit, search
+LABORATORY = {
+    "ferritin": ("2276-4", "Ferritin [Mass/volume] in Serum or Plasma", "ng/mL", "ironResults"),
+    "TSAT": ("2502-3", "Iron saturation [Mass Fraction] in Serum or Plasma", "%", "ironResults"),
+    "iron": ("2498-4", "Iron [Mass/volume] in Serum or Plasma", "ug/dL", "ironResults"),
+    "TIBC": ("2500-7", "Iron binding capacity [Mass/volume] in Serum or Plasma", "ug/dL", "ironResults"),
+    "CRP": ("1988-5", "C reactive protein [Mass/volume] in Serum or Plasma", "mg/L", "ironResults"),
+    "haemoglobin": ("718-7", "Hemoglobin [Mass/volume] in Blood", "g/dL", "contextResults"),
+    "eGFR": (
+        "62238-1",
+        "Glomerular filtration rate/1.73 sq M.predicted [Volume Rate/Area] in Serum, Plasma or Blood by "
+        "Creatinine-based formula (CKD-EPI)",
+        "mL/min/{1.73_m2}",
+        "contextResults",
+    ),
+    "blood glucose": ("2345-7", "Glucose [Mass/volume] in Serum or Plasma", "mg/dL", "contextResults"),
+}
+
+NAMED_DIAGNOSES = {
+    "RLS": (ICD_10_CM, "G25.81", "Restless legs syndrome"),
+    "PLMD": (ICD_10_CM, "G47.61", "Periodic limb movement disorder"),
+}
+
+DIAGNOSES = {
+    "C92.1": "Chronic myeloid leukemia",
+    "E11.42": "Type 2 diabetes mellitus with diabetic polyneuropathy",
+    "E61.1": "Iron deficiency",
+    "E83.10": "Disorder of iron metabolism, unspecified",
+    "E83.110": "Hereditary hemochromatosis",
+    "F90.0": "Attention-deficit hyperactivity disorder, predominantly inattentive type",
+    "G20": "Parkinson's disease",
+    "G20.A1": "Parkinson's disease without dyskinesia, without mention of fluctuations",
+    "G25.81": "Restless legs syndrome",
+    "G47.33": "Obstructive sleep apnea (adult) (pediatric)",
+    "I10": "Essential (primary) hypertension",
+    "J44.9": "Chronic obstructive pulmonary disease, unspecified",
+    "K50.90": "Crohn's disease, unspecified, without complications",
+    "M06.9": "Rheumatoid arthritis, unspecified",
+    "N17.9": "Acute kidney failure, unspecified",
+    "N18.4": "Chronic kidney disease, stage 4 (severe)",
+    "N18.6": "End stage renal disease",
+    "O03.9": "Complete or unspecified spontaneous abortion without complication",
+    "O26.812": "Pregnancy related exhaustion and fatigue, second trimester",
+    "O80": "Encounter for full-term uncomplicated delivery",
+    "Z33.1": "Pregnant state, incidental",
+    "Z72.0": "Tobacco use",
+    "Z82.0": "Family history of epilepsy and other diseases of the nervous system",
+    "Z94.0": "Kidney transplant status",
+    "Z99.2": "Dependence on renal dialysis",
+}
+"""ICD-10-CM codes of the scenarios."""
+
+MEDICINES = {
+    "aripiprazole": ("89013", "aripiprazole"),
+    "azelastine nasal spray": ("1797867", "azelastine hydrochloride 0.137 MG/ACTUAT Metered Dose Nasal Spray"),
+    "bupropion": ("42347", "bupropion"),
+    "carbidopa and levodopa": ("197444", "carbidopa 25 MG / levodopa 100 MG Oral Tablet"),
+    "citalopram": ("2556", "citalopram"),
+    "contraceptive pack with iron": (
+        "1358763",
+        "{21 (ethinyl estradiol 0.02 MG / norethindrone acetate 1 MG Oral Tablet) / "
+        "7 (ferrous fumarate 75 MG Oral Tablet) } Pack",
+    ),
+    "deferasirox": ("614373", "deferasirox"),
+    "diphenhydramine 25 mg": ("1049630", "diphenhydramine hydrochloride 25 MG Oral Tablet"),
+    "diphenhydramine gel": ("1049723", "diphenhydramine hydrochloride 0.01 MG/MG Topical Gel"),
+    "doxepin 3 mg": ("966787", "doxepin 3 MG Oral Tablet"),
+    "doxepin cream": ("1000091", "doxepin hydrochloride 50 MG/ML Topical Cream"),
+    "ferric carboxymaltose": ("1435169", "15 ML ferric carboxymaltose 50 MG/ML Injection"),
+    "ferrous sulfate": ("310325", "ferrous sulfate 325 MG Oral Tablet"),
+    "fexofenadine": ("87636", "fexofenadine"),
+    "fluoxetine": ("310385", "fluoxetine 20 MG Oral Capsule"),
+    "gabapentin": ("25480", "gabapentin"),
+    "hydroxyzine": ("995258", "hydroxyzine hydrochloride 25 MG Oral Tablet"),
+    "iron sucrose": ("1741261", "10 ML iron sucrose 20 MG/ML Injection"),
+    "ketotifen eye drops": ("311237", "ketotifen 0.25 MG/ML Ophthalmic Solution"),
+    "loratadine": ("28889", "loratadine"),
+    "metoclopramide": ("311666", "metoclopramide 10 MG Oral Tablet"),
+    "mirtazapine": ("311725", "mirtazapine 15 MG Oral Tablet"),
+    "multivitamin with iron": (
+        "1116179",
+        "ascorbic acid 100 MG / calcium carbonate 200 MG / cholecalciferol 0.01 MG / copper sulfate 2 MG / "
+        "dl-alpha tocopheryl acetate 30 UNT / ferrous fumarate 65 MG / folic acid 1 MG / magnesium oxide 10 MG / "
+        "niacinamide 20 MG / potassium iodide 0.15 MG / pyridoxine hydrochloride 5 MG / retinol acetate 4000 UNT / "
+        "riboflavin 3.4 MG / thiamine mononitrate 3 MG / vitamin B12 0.012 MG / zinc sulfate 15 MG Oral Tablet",
+    ),
+    "olanzapine with fluoxetine": ("403970", "fluoxetine 25 MG / olanzapine 12 MG Oral Capsule"),
+    "paroxetine": ("32937", "paroxetine"),
+    "pramipexole": ("859033", "pramipexole dihydrochloride 0.125 MG Oral Tablet"),
+    "promethazine": ("992447", "promethazine hydrochloride 25 MG Oral Tablet"),
+    "quetiapine": ("312744", "quetiapine 25 MG Oral Tablet"),
+    "ropinirole": ("314208", "ropinirole 1 MG Oral Tablet"),
+    "sertraline": ("312941", "sertraline 50 MG Oral Tablet"),
+    "trazodone": ("10737", "trazodone"),
+    "venlafaxine": ("39786", "venlafaxine"),
+}
+"""RxNorm codes of the scenarios: clinical drugs where the form matters, ingredients elsewhere."""
+
+_RELATIVES = {"father": "FTH", "mother": "MTH", "sister": "SIS", "aunt": "AUNT", "wife": "WIFE"}
+_ORDERS = {
+    "ferritin": ("2276-4", "Ferritin [Mass/volume] in Serum or Plasma"),
+    "iron panel": ("50190-8", "Iron and Iron binding capacity panel - Serum or Plasma"),
+}
+_PREGNANCY = {
+    "pregnant": ("77386006", "Pregnancy (finding)"),
+    "not pregnant": ("60001007", "Not pregnant (finding)"),
+}
+
+
+def text_of(value: Any) -> str:
+    """Return a scalar of a scenario file as FHIR text (dates become ISO days)."""
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _optional(fields: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    value = fields.get(name, default)
+    return None if value == "none" else value
+
+
+def concept(system: str | None, code: str | None, display: str | None, text: str | None = None) -> Json:
+    """Return a CodeableConcept of at most one coding."""
+    made: Json = {}
+    coding = {"system": system, "code": code, "display": display}
+    if code is not None:
+        made["coding"] = [{name: value for name, value in coding.items() if value is not None}]
+    if text is not None:
+        made["text"] = text
+    return made
+
+
+def patient(
+    born: Any = "1970-01-01", sex: str = "male", deceased: Any = None, patient_id: str = PATIENT_ID
+) -> Json:
+    """Return a Patient; `deceased` is a day or true."""
+    made: Json = {"resourceType": "Patient", "id": patient_id, "gender": sex}
+    if born not in (None, "none"):
+        made["birthDate"] = text_of(born)
+    if deceased is True:
+        made["deceasedBoolean"] = True
+    elif deceased is not None:
+        made["deceasedDateTime"] = text_of(deceased)
+    return made
+
+
+class RecordBuilder:
+    """Turns facts into resources of one patient and sorts them by the search that would find them."""
+
+    def __init__(self, patient_id: str = PATIENT_ID) -> None:
+        """Start with an empty record."""
+        self._subject = {"reference": f"Patient/{patient_id}"}
+        self._numbers = itertools.count(1)
+        self.found: dict[str, list[Json]] = {}
+
+    def add(self, fact: Fact) -> None:
+        """Add one fact of a scenario."""
+        if isinstance(fact, str):
+            self._add_named(fact, {})
+            return
+        ((kind, fields),) = fact.items()
+        self._add_named(kind, fields)
+
+    def _add_named(self, kind: str, fields: Any) -> None:
+        makers: dict[str, Callable[[Any], None]] = {
+            "diagnosis": self._diagnosis,
+            "takes": self._statement,
+            "prescribed": self._request,
+            "given": self._administration,
+            "order": self._order,
+            "family": self._family,
+            "pregnancy status": self._pregnancy_status,
+            "delivery date": self._delivery_date,
+            "procedure": self._procedure,
+            "allergy": self._allergy,
+            "resource": self._resource,
+        }
+        if kind in LABORATORY:
+            self._result(kind, fields)
+        elif kind in NAMED_DIAGNOSES:
+            self._condition(NAMED_DIAGNOSES[kind], fields)
+        else:
+            makers[kind](fields)
+
+    def _put(self, search: str, resource_type: str, **members: Any) -> None:
+        made: Json = {"resourceType": resource_type, "id": f"r{next(self._numbers)}"}
+        made |= {name: value for name, value in members.items() if value is not None}
+        self.found.setdefault(search, []).append(made)
+
+    def _result(self, kind: str, fields: Any) -> None:
+        code, display, unit, search = LABORATORY[kind]
+        given = fields if isinstance(fields, Mapping) else {"value": fields}
+        if "loinc" in given:
+            code, display = given["loinc"], None
+        coded = concept(LOINC, code, display, given.get("name"))
+        if given.get("loinc") == "none":
+            coded = concept(None, None, None, given["name"])
+        self._put(
+            search,
+            "Observation",
+            status=_optional(given, "status", "final"),
+            category=[concept(f"{_TERMINOLOGY}/observation-category", "laboratory", None)],
+            code=coded,
+            subject=self._subject,
+            effectiveDateTime=_day(given.get("date", RESULT_DAY)),
+            issued=_day(given.get("issued")),
+            **_value(given, unit),
+        )
+
+    def _pregnancy_status(self, fields: Mapping[str, Any]) -> None:
+        code, display = _PREGNANCY[fields["value"]]
+        self._put(
+            "contextResults",
+            "Observation",
+            status="final",
+            code=concept(LOINC, "82810-3", "Pregnancy status"),
+            subject=self._subject,
+            effectiveDateTime=_day(fields["date"]),
+            valueCodeableConcept=concept(SNOMED_CT, code, display),
+        )
+
+    def _delivery_date(self, day: Any) -> None:
+        self._put(
+            "contextResults",
+            "Observation",
+            status="final",
+            code=concept(LOINC, "11778-8", "Delivery date Estimated"),
+            subject=self._subject,
+            effectiveDateTime=RESULT_DAY,
+            valueDateTime=text_of(day),
+        )
+
+    def _diagnosis(self, fields: Any) -> None:
+        given = fields if isinstance(fields, Mapping) else {"code": fields}
+        if "snomed" in given:
+            coding = (SNOMED_CT, given["snomed"], given.get("display"))
+        elif "code" in given:
+            coding = (given.get("system", ICD_10_CM), given["code"], DIAGNOSES.get(given["code"]))
+        else:
+            coding = (None, None, None)
+        self._condition(coding, given)
+
+    def _condition(self, coding: tuple[str | None, str | None, str | None], fields: Any) -> None:
+        given: Mapping[str, Any] = fields or {}
+        system, code, display = coding
+        if given.get("no text"):
+            display = None
+        self._put(
+            "conditions",
+            "Condition",
+            clinicalStatus=_status("condition-clinical", _optional(given, "status", "active")),
+            verificationStatus=_status("condition-ver-status", _optional(given, "verification", "confirmed")),
+            code=concept(given.get("system", system), code, display, given.get("text")),
+            subject=self._subject,
+            onsetDateTime=_day(given.get("onset")),
+            recordedDate=_day(given.get("recorded")),
+            abatementDateTime=_day(given.get("abated")),
+        )
+
+    def _medicine(self, given: Mapping[str, Any]) -> Json:
+        if "missing reference" in given:
+            return {"medicationReference": {"reference": given["missing reference"]}}
+        if "displayed" in given:
+            return {"medicationReference": {"reference": "Medication/elsewhere", "display": given["displayed"]}}
+        if "text" in given:
+            return {"medicationCodeableConcept": {"text": given["text"]}}
+        if "atc" in given:
+            return {"medicationCodeableConcept": concept("http://www.whocc.no/atc", given["atc"], None)}
+        code, display = MEDICINES[given["drug"]]
+        system = given.get("system", RXNORM)
+        return {"medicationCodeableConcept": concept(system, code, None if given.get("code only") else display)}
+
+    def _statement(self, fields: Any) -> None:
+        given = fields if isinstance(fields, Mapping) else {"drug": fields}
+        status = given.get("status", "active")
+        self._put(
+            "ironTreatmentStatements" if status == "completed" else "medicationStatements",
+            "MedicationStatement",
+            status=status,
+            subject=self._subject,
+            effectivePeriod=_period(given.get("since"), given.get("until")),
+            effectiveDateTime=_day(given.get("on")),
+            dateAsserted=_day(given.get("asserted")),
+            dosage=_dosage(given),
+            **self._medicine(given),
+        )
+
+    def _request(self, fields: Any) -> None:
+        given = fields if isinstance(fields, Mapping) else {"drug": fields}
+        status = given.get("status", "active")
+        until = _day(given.get("until"))
+        self._put(
+            "ironTreatmentRequests" if status == "completed" else "medicationRequests",
+            "MedicationRequest",
+            status=status,
+            intent=given.get("intent", "order"),
+            doNotPerform=given.get("do not perform"),
+            subject=self._subject,
+            authoredOn=_day(given.get("authored", "2026-10-01")),
+            dispenseRequest={"validityPeriod": {"end": until}} if until else None,
+            dosageInstruction=_dosage(given),
+            **self._medicine(given),
+        )
+
+    def _administration(self, given: Mapping[str, Any]) -> None:
+        self._put(
+            "ironAdministrations",
+            "MedicationAdministration",
+            status=given.get("status", "completed"),
+            subject=self._subject,
+            effectiveDateTime=_day(given["date"]),
+            **self._medicine(given),
+        )
+
+    def _order(self, given: Mapping[str, Any]) -> None:
+        code, display = _ORDERS[given["test"]]
+        self._put(
+            "ironOrders",
+            "ServiceRequest",
+            status=given.get("status", "active"),
+            intent=given.get("intent", "order"),
+            code=concept(LOINC, code, display),
+            subject=self._subject,
+            authoredOn=_day(given.get("authored")),
+        )
+
+    def _family(self, given: Mapping[str, Any]) -> None:
+        system, code, display = NAMED_DIAGNOSES["RLS"]
+        relation = given["relation"]
+        said = given.get("text")
+        condition = concept(None, None, None, said) if said else concept(system, code, display)
+        self._put(
+            "familyHistory",
+            "FamilyMemberHistory",
+            status=given.get("status", "completed"),
+            patient=self._subject,
+            relationship=concept(f"{_TERMINOLOGY}/v3-RoleCode", _RELATIVES[relation], relation),
+            condition=[{"code": condition}],
+        )
+
+    def _procedure(self, given: Mapping[str, Any]) -> None:
+        self._put(
+            "procedures",
+            "Procedure",
+            status=given.get("status", "completed"),
+            code=concept(SNOMED_CT, given["snomed"], given.get("display")),
+            subject=self._subject,
+            performedDateTime=_day(given["date"]),
+        )
+
+    def _allergy(self, given: Mapping[str, Any]) -> None:
+        code, display = MEDICINES[given["drug"]]
+        self._put(
+            "allergies",
+            "AllergyIntolerance",
+            clinicalStatus=_status("allergyintolerance-clinical", given.get("status", "active")),
+            verificationStatus=_status("allergyintolerance-verification", "confirmed"),
+            criticality=given.get("criticality"),
+            code=concept(RXNORM, code, display),
+            patient=self._subject,
+        )
+
+    def _resource(self, fields: Mapping[str, Any]) -> None:
+        made = dict(fields)
+        resource_type = made.pop("resourceType")
+        owner = "patient" if resource_type in {"AllergyIntolerance", "FamilyMemberHistory"} else "subject"
+        made.setdefault(owner, self._subject)
+        search = made.pop("search", None) or next(k for k, t in SEARCHED_TYPE.items() if t == resource_type)
+        if made.pop("without subject", False):
+            made.pop(owner)
+        self._put(search, resource_type, **made)
+
+
+def _day(value: Any) -> str | None:
+    return None if value in (None, "none") else text_of(value)
+
+
+def _status(system: str, code: str | None) -> Json | None:
+    return None if code is None else concept(f"{_TERMINOLOGY}/{system}", code, None)
+
+
+def _period(since: Any, until: Any) -> Json | None:
+    made = {"start": _day(since), "end": _day(until)}
+    return {name: value for name, value in made.items() if value is not None} or None
+
+
+def _dosage(given: Mapping[str, Any]) -> list[Json] | None:
+    made: Json = {}
+    if "as needed" in given:
+        made["asNeededBoolean"] = given["as needed"]
+    if "dose mg" in given:
+        times = given.get("times a day", 1)
+        made["timing"] = {"repeat": {"frequency": times, "period": 1, "periodUnit": "d"}}
+        made["doseAndRate"] = [
+            {"doseQuantity": {"value": given["dose mg"], "unit": "mg", "system": UCUM, "code": "mg"}},
+        ]
+    return [made] if made else None
+
+
+def _value(given: Mapping[str, Any], default_unit: str) -> Json:
+    if "value text" in given:
+        return {"valueString": given["value text"]}
+    value = given.get("value")
+    if value is None:
+        return {}
+    quantity: Json = {}
+    if isinstance(value, str):
+        comparator = value.rstrip("0123456789.")
+        value = float(value[len(comparator) :]) if "." in value else int(value[len(comparator) :])
+        quantity["comparator"] = comparator
+    quantity["value"] = value
+    unit = _optional(given, "unit", default_unit)
+    if unit is not None:
+        quantity["unit"] = unit
+        if not given.get("uncoded unit"):
+            quantity |= {"system": UCUM, "code": unit}
+    return {"valueQuantity": quantity}
+
+
+def bundle(resource_type: str, resources: Iterable[Json], *, has_next: bool = False) -> Json:
+    """Return a searchset of matches; with `has_next` it names a further page."""
+    entries = [{"resource": resource, "search": {"mode": "match"}} for resource in resources]
+    base = f"https://fhir.example.org/r4/{resource_type}"
+    links = [{"relation": "self", "url": base}]
+    if has_next:
+        links.append({"relation": "next", "url": f"{base}?page=2"})
+    made: Json = {"resourceType": "Bundle", "type": "searchset", "link": links}
+    if not has_next:
+        made["total"] = len(entries)
+    return made | ({"entry": entries} if entries else {})
+
+
+def outcome(severity: str, code: str = "exception") -> Json:
+    """Return an OperationOutcome of one issue."""
+    return {"resourceType": "OperationOutcome", "issue": [{"severity": severity, "code": code}]}
+
+
+def no_match(resource_type: str) -> Json:
+    """Return an empty search as one large vendor sends it: total 0 and a warning among the entries."""
+    made = bundle(resource_type, [])
+    warning = outcome("warning", "processing")
+    return made | {"entry": [{"resource": warning, "search": {"mode": "outcome"}}]}
+
+
+def prefetch(
+    record: Sequence[Fact],
+    *,
+    of: Mapping[str, Any] | None = None,
+    sends: Mapping[str, str] | None = None,
+    sends_only: Sequence[str] | None = None,
+) -> Json:
+    """Return the prefetch of a record: by default every own key, each answered in full.
+
+    `of` describes the patient. Family history has no key of ours; it is sent where the record holds it.
+    """
+    builder = RecordBuilder()
+    for fact in record:
+        builder.add(fact)
+    keys = list(OWN_KEYS if sends_only is None else sends_only)
+    keys += [key for key in builder.found if key not in OWN_KEYS and sends_only is None]
+    unsent = set(builder.found) - set(keys)
+    if unsent:
+        message = f"the record holds resources that no search sends: {sorted(unsent)}"
+        raise ValueError(message)
+    how = dict(sends or {})
+    sent = {key: _answer(key, builder.found.get(key, []), how.pop(key, "answered"), of) for key in keys}
+    if how:
+        message = f"'sends' names searches that are not sent: {sorted(how)}"
+        raise ValueError(message)
+    return {key: value for key, value in sent.items() if value != "not sent"}
+
+
+def _answer(key: str, found: list[Json], how: str | None, of: Mapping[str, Any] | None) -> Any:
+    if how == "failed":
+        return outcome("error")
+    if how == "not sent":
+        return how
+    if how in (None, "null"):
+        return None
+    if key == "patient":
+        return patient(**(of or {}))
+    if how == "no match":
+        return no_match(SEARCHED_TYPE[key])
+    if how not in ("answered", "first page"):
+        message = f"unknown answer of a search: {how}"
+        raise ValueError(message)
+    return bundle(SEARCHED_TYPE[key], found, has_next=how == "first page")
+
+
+def hook_request(prefetched: Mapping[str, Any] | None, *, patient_id: str = PATIENT_ID, **members: Any) -> Json:
+    """Return the body of a patient-view call; None leaves out `prefetch`."""
+    body: Json = {
+        "hook": "patient-view",
+        "hookInstance": HOOK_INSTANCE,
+        "context": {"userId": "Practitioner/fictional-clinician", "patientId": patient_id},
+    }
+    if prefetched is not None:
+        body["prefetch"] = dict(prefetched)
+    return body | members
+
+
+def new_hook_instance(number: int) -> str:
+    """Return a hook instance that depends on nothing but the number."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"https://example.org/hook-instance/{number}"))
