@@ -41,12 +41,12 @@ serve: $(STAMP) ## Run the service in its development profile (HOST, PORT, RLS_C
 
 test: $(STAMP) ## Run all tests with the coverage gates
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --cov --cov-report= 2>&1 | tee .pytest-summary
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup --cov --cov-report= 2>&1 | tee .pytest-summary
 	@$(BIN)/python -m coverage report --fail-under=95 | tail -n 12
 	@$(BIN)/python -m coverage report --include='$(CORE)' --fail-under=100 | tail -n 6
 
 test-zone: $(STAMP) ## Run the tests again, without coverage, as if the machine stood in TZ
-	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) -m 'not packaging'
+	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadgroup -m 'not packaging'
 
 check: $(STAMP) ## Formatting, lint, types, import contracts, knowledge and document checks
 	$(BIN)/ruff format --check .

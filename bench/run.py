@@ -63,7 +63,10 @@ class Worker:
 
     def __init__(self, variant: str, folder: Path) -> None:
         command = [sys.executable, str(HERE / "worker.py"), variant, str(folder)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
         self._variant = variant
 
     def __enter__(self) -> Self:
@@ -73,6 +76,7 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         """End the process."""
         self._process.communicate()
+        self._log.close()
 
     def ask(self, order: str, size: int, calls: int) -> float:
         """Return the number that the worker answers."""
@@ -82,7 +86,8 @@ class Worker:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            message = f"the worker of {self._variant} ended early"
+            self._log.seek(0)
+            message = f"the worker of {self._variant} ended early:\n{self._log.read()[-2000:]}"
             raise RuntimeError(message)
         return float(line)
 
@@ -146,7 +151,7 @@ def start_figure(folder: Path) -> Figure:
 
 
 def _process_cpu(arguments: list[str]) -> float:
-    process = subprocess.Popen([sys.executable, *arguments])
+    process = subprocess.Popen([sys.executable, *arguments], stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

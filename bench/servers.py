@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -37,8 +38,11 @@ class Server:
         """Start the server and wait until it answers."""
         self.port = _free_port()
         command = [sys.executable, "-m", "gunicorn", "--config", str(HERE / "gunicorn_conf.py")]
+        self._log = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
-            [*command, "--bind", f"127.0.0.1:{self.port}", f"variants:{self.app}()"], cwd=HERE
+            [*command, "--bind", f"127.0.0.1:{self.port}", f"variants:{self.app}()"],
+            cwd=HERE,
+            stderr=self._log,
         )
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -46,7 +50,9 @@ class Server:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except OSError:
                 if time.monotonic() > deadline or self._process.poll() is not None:
-                    raise
+                    self._log.seek(0)
+                    message = f"{self.app} did not start:\n{self._log.read()[-2000:]}"
+                    raise RuntimeError(message) from None
                 time.sleep(0.05)
             else:
                 return self
@@ -57,6 +63,7 @@ class Server:
         """Stop the server."""
         self._process.terminate()
         self._process.wait(timeout=10)
+        self._log.close()
 
     def _worker(self) -> Path:
         process = self._process.pid

@@ -13,6 +13,7 @@ from cds_service.adapters.metrics import InProcessMetrics
 from cds_service.adapters.quiet import NothingKnown
 from cds_service.assess import Answer, PatientView
 from cds_service.assess import assess as assess_patient
+from cds_service.fhir.validation import warm_up
 from cds_service.knowledge import Knowledge, load
 from cds_service.ports import Clock, Metrics
 from cds_service.protocol.prefetch import prefetch_templates
@@ -56,20 +57,27 @@ def create_app(
     """
     knowledge = load()
     app = Flask("cds_service", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body
     # Two slashes are part of an address here; by default Werkzeug would redirect them away.
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = False
-    register_errors(app)
+    register_errors(app, max_body=settings.max_body)
     app.register_blueprint(
         service_blueprint(
             assess=assess or build_assess(settings, clock=clock, knowledge=knowledge),
             prefetch=templates(knowledge),
             metrics=metrics or InProcessMetrics(),
+            max_body=settings.max_body,
         ),
     )
     app.register_blueprint(pages_blueprint({"service": __version__, "knowledge": knowledge.version}))
     _register_frame(app, knowledge.version, timer)
+    return app
+
+
+def warm_app(settings: Settings) -> Flask:
+    """Return the application with everything loaded that the first calls would otherwise wait for."""
+    app = create_app(settings)
+    warm_up()
     return app
 
 
@@ -87,6 +95,7 @@ def build_assess(
         clock=clock or system_clock(settings),
         quiet=NothingKnown(),
         cards=CardLibrary.load(),
+        canonical_base=settings.canonical_base,
     )
 
 

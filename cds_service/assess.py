@@ -38,7 +38,7 @@ class Answer:
     facts: Facts
 
 
-class RequiredDataMissing(Exception):
+class RequiredDataMissing(Exception):  # noqa: N818 - named after the situation, as the specification does
     """The patient or the iron results are not available and RLS is not on record (CDS Hooks: 412)."""
 
     def __init__(self, missing: tuple[str, ...], answer: Answer) -> None:
@@ -48,7 +48,7 @@ class RequiredDataMissing(Exception):
         self.answer = answer
 
 
-def assess(  # noqa: PLR0913 - each collaborator is a port or a value of the composition root
+def assess(
     call: PatientView,
     *,
     knowledge: Knowledge,
@@ -83,7 +83,11 @@ def assess(  # noqa: PLR0913 - each collaborator is a port or a value of the com
     )
     shown = tuple(
         cards.render(
-            decision, assessment=assessment, facts=facts, knowledge=knowledge, profile=profile, context=context
+            decision,
+            assessment=assessment,
+            knowledge=knowledge,
+            profile=profile,
+            context=context,
         )
         for decision in assessment.cards
         if not _is_quiet(quiet, call, decision)
@@ -91,9 +95,7 @@ def assess(  # noqa: PLR0913 - each collaborator is a port or a value of the com
     return Answer(shown, assessment, facts)
 
 
-def _decide(
-    record: Record, knowledge: Knowledge, today: date, policy: Policy
-) -> tuple[Record, Assessment]:
+def _decide(record: Record, knowledge: Knowledge, today: date, policy: Policy) -> tuple[Record, Assessment]:
     """Return the assessment whose deciding resources are all valid FHIR.
 
     A resource that decides is validated in full; one that fails is dropped and the choice is made

@@ -10,7 +10,15 @@ from importlib.resources import files
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from cds_service.clinical.assessment import Order
 from cds_service.profile import ClientProfile, OrderCoding
@@ -36,11 +44,10 @@ def _zone(value: object) -> object:
 def _day(value: object) -> object:
     if not isinstance(value, str):
         return value
-    try:
-        return date.fromisoformat(_DAY.fullmatch(value)[0])  # type: ignore[index] # no match is the TypeError below
-    except (TypeError, ValueError):
+    if not _DAY.fullmatch(value):
         message = "must be a day written as YYYY-MM-DD"
-        raise ValueError(message) from None
+        raise ValueError(message)
+    return date.fromisoformat(value)
 
 
 _BASE_ADDRESS = r"^https://[^\s/?#]+(/[^\s?#]*[^\s/?#])?$"
@@ -49,7 +56,9 @@ _BASE_ADDRESS = r"^https://[^\s/?#]+(/[^\s?#]*[^\s/?#])?$"
 class Settings(BaseModel):
     """How this process runs; `load_settings` fills it from `RLS_CDS_<NAME>`, `HOST` and `PORT`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
 
     environment: Literal["development", "production"] = "development"
     host: Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\s/]+$")] = "127.0.0.1"
@@ -59,7 +68,9 @@ class Settings(BaseModel):
     max_body: int = Field(default=10 * _MEBIBYTE, ge=1024, le=1024 * _MEBIBYTE)
     as_of: Annotated[date | None, BeforeValidator(_day)] = None
     zone: Annotated[ZoneInfo, BeforeValidator(_zone)] = ZoneInfo("UTC")
-    canonical_base: Annotated[str, StringConstraints(pattern=_BASE_ADDRESS)] = "https://rls-iron-cds.example.org"
+    canonical_base: Annotated[str, StringConstraints(pattern=_BASE_ADDRESS)] = (
+        "https://rls-iron-cds.example.org"
+    )
     screening: bool | None = None
 
     @model_validator(mode="after")
@@ -137,5 +148,7 @@ def read_profile(text: str) -> ClientProfile:
 
 def load_profile(settings: Settings) -> ClientProfile:
     """Return the packaged profile, with screening as the settings decide; raises `SettingsError`."""
-    packaged = read_profile(files("cds_service").joinpath("profiles/default.toml").read_text(encoding="utf-8"))
+    packaged = read_profile(
+        files("cds_service").joinpath("profiles/default.toml").read_text(encoding="utf-8")
+    )
     return packaged if settings.screening is None else replace(packaged, is_screening_on=settings.screening)

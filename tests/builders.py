@@ -1,7 +1,7 @@
 """A small language for clinical facts, and the FHIR R4 resources, prefetch and requests built from it.
 
-A record is a list of facts as the scenario files write them (tests/scenarios/README.md explains the
-language to a reader): `"RLS"`, `{"ferritin": 60}`, `{"takes": {"drug": "sertraline", "until": "2026-11-01"}}`.
+A record is a list of facts as the scenario files write them; tests/scenarios/README.md explains the
+language to a reader. Examples: `"RLS"`, `{"ferritin": 60}`, `{"takes": {"drug": "sertraline"}}`.
 """
 
 import itertools
@@ -9,6 +9,22 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
+
+from tests.vocabulary import (
+    DIAGNOSES,
+    ICD_10_CM,
+    LABORATORY,
+    LOINC,
+    MEDICINES,
+    NAMED_DIAGNOSES,
+    ORDERS,
+    PREGNANCY_STATUS,
+    RELATIVES,
+    RXNORM,
+    SNOMED_CT,
+    TERMINOLOGY,
+    UCUM,
+)
 
 Json = dict[str, Any]
 Fact = str | Mapping[str, Any]
@@ -18,13 +34,6 @@ RESULT_DAY = "2026-11-01"
 PATIENT_ID = "scenario-patient"
 HOOK_INSTANCE = "2f0d7a5c-6c43-4a75-8d6b-0f4f3f6f1d11"
 SERVICE = "/cds-services/rls-iron-assessment"
-
-LOINC = "http://loinc.org"
-SNOMED_CT = "http://snomed.info/sct"
-ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
-RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
-UCUM = "http://unitsofmeasure.org"
-_TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 
 OWN_KEYS = (
     "patient",
@@ -55,114 +64,6 @@ SEARCHED_TYPE = {
     "allergies": "AllergyIntolerance",
     "ironOrders": "ServiceRequest",
     "familyHistory": "FamilyMemberHistory",
-}
-
-# name -> LOINC code, display, unit, search
-LABORATORY = {
-    "ferritin": ("2276-4", "Ferritin [Mass/volume] in Serum or Plasma", "ng/mL", "ironResults"),
-    "TSAT": ("2502-3", "Iron saturation [Mass Fraction] in Serum or Plasma", "%", "ironResults"),
-    "iron": ("2498-4", "Iron [Mass/volume] in Serum or Plasma", "ug/dL", "ironResults"),
-    "TIBC": ("2500-7", "Iron binding capacity [Mass/volume] in Serum or Plasma", "ug/dL", "ironResults"),
-    "CRP": ("1988-5", "C reactive protein [Mass/volume] in Serum or Plasma", "mg/L", "ironResults"),
-    "haemoglobin": ("718-7", "Hemoglobin [Mass/volume] in Blood", "g/dL", "contextResults"),
-    "eGFR": (
-        "62238-1",
-        "Glomerular filtration rate/1.73 sq M.predicted [Volume Rate/Area] in Serum, Plasma or Blood by "
-        "Creatinine-based formula (CKD-EPI)",
-        "mL/min/{1.73_m2}",
-        "contextResults",
-    ),
-    "blood glucose": ("2345-7", "Glucose [Mass/volume] in Serum or Plasma", "mg/dL", "contextResults"),
-}
-
-NAMED_DIAGNOSES = {
-    "RLS": (ICD_10_CM, "G25.81", "Restless legs syndrome"),
-    "PLMD": (ICD_10_CM, "G47.61", "Periodic limb movement disorder"),
-}
-
-DIAGNOSES = {
-    "C92.1": "Chronic myeloid leukemia",
-    "E11.42": "Type 2 diabetes mellitus with diabetic polyneuropathy",
-    "E61.1": "Iron deficiency",
-    "E83.10": "Disorder of iron metabolism, unspecified",
-    "E83.110": "Hereditary hemochromatosis",
-    "F90.0": "Attention-deficit hyperactivity disorder, predominantly inattentive type",
-    "G20": "Parkinson's disease",
-    "G20.A1": "Parkinson's disease without dyskinesia, without mention of fluctuations",
-    "G25.81": "Restless legs syndrome",
-    "G47.33": "Obstructive sleep apnea (adult) (pediatric)",
-    "I10": "Essential (primary) hypertension",
-    "J44.9": "Chronic obstructive pulmonary disease, unspecified",
-    "K50.90": "Crohn's disease, unspecified, without complications",
-    "M06.9": "Rheumatoid arthritis, unspecified",
-    "N17.9": "Acute kidney failure, unspecified",
-    "N18.4": "Chronic kidney disease, stage 4 (severe)",
-    "N18.6": "End stage renal disease",
-    "O03.9": "Complete or unspecified spontaneous abortion without complication",
-    "O26.812": "Pregnancy related exhaustion and fatigue, second trimester",
-    "O80": "Encounter for full-term uncomplicated delivery",
-    "Z33.1": "Pregnant state, incidental",
-    "Z72.0": "Tobacco use",
-    "Z82.0": "Family history of epilepsy and other diseases of the nervous system",
-    "Z94.0": "Kidney transplant status",
-    "Z99.2": "Dependence on renal dialysis",
-}
-"""ICD-10-CM codes of the scenarios."""
-
-MEDICINES = {
-    "aripiprazole": ("89013", "aripiprazole"),
-    "azelastine nasal spray": ("1797867", "azelastine hydrochloride 0.137 MG/ACTUAT Metered Dose Nasal Spray"),
-    "bupropion": ("42347", "bupropion"),
-    "carbidopa and levodopa": ("197444", "carbidopa 25 MG / levodopa 100 MG Oral Tablet"),
-    "citalopram": ("2556", "citalopram"),
-    "contraceptive pack with iron": (
-        "1358763",
-        "{21 (ethinyl estradiol 0.02 MG / norethindrone acetate 1 MG Oral Tablet) / "
-        "7 (ferrous fumarate 75 MG Oral Tablet) } Pack",
-    ),
-    "deferasirox": ("614373", "deferasirox"),
-    "diphenhydramine 25 mg": ("1049630", "diphenhydramine hydrochloride 25 MG Oral Tablet"),
-    "diphenhydramine gel": ("1049723", "diphenhydramine hydrochloride 0.01 MG/MG Topical Gel"),
-    "doxepin 3 mg": ("966787", "doxepin 3 MG Oral Tablet"),
-    "doxepin cream": ("1000091", "doxepin hydrochloride 50 MG/ML Topical Cream"),
-    "ferric carboxymaltose": ("1435169", "15 ML ferric carboxymaltose 50 MG/ML Injection"),
-    "ferrous sulfate": ("310325", "ferrous sulfate 325 MG Oral Tablet"),
-    "fexofenadine": ("87636", "fexofenadine"),
-    "fluoxetine": ("310385", "fluoxetine 20 MG Oral Capsule"),
-    "gabapentin": ("25480", "gabapentin"),
-    "hydroxyzine": ("995258", "hydroxyzine hydrochloride 25 MG Oral Tablet"),
-    "iron sucrose": ("1741261", "10 ML iron sucrose 20 MG/ML Injection"),
-    "ketotifen eye drops": ("311237", "ketotifen 0.25 MG/ML Ophthalmic Solution"),
-    "loratadine": ("28889", "loratadine"),
-    "metoclopramide": ("311666", "metoclopramide 10 MG Oral Tablet"),
-    "mirtazapine": ("311725", "mirtazapine 15 MG Oral Tablet"),
-    "multivitamin with iron": (
-        "1116179",
-        "ascorbic acid 100 MG / calcium carbonate 200 MG / cholecalciferol 0.01 MG / copper sulfate 2 MG / "
-        "dl-alpha tocopheryl acetate 30 UNT / ferrous fumarate 65 MG / folic acid 1 MG / magnesium oxide 10 MG / "
-        "niacinamide 20 MG / potassium iodide 0.15 MG / pyridoxine hydrochloride 5 MG / retinol acetate 4000 UNT / "
-        "riboflavin 3.4 MG / thiamine mononitrate 3 MG / vitamin B12 0.012 MG / zinc sulfate 15 MG Oral Tablet",
-    ),
-    "olanzapine with fluoxetine": ("403970", "fluoxetine 25 MG / olanzapine 12 MG Oral Capsule"),
-    "paroxetine": ("32937", "paroxetine"),
-    "pramipexole": ("859033", "pramipexole dihydrochloride 0.125 MG Oral Tablet"),
-    "promethazine": ("992447", "promethazine hydrochloride 25 MG Oral Tablet"),
-    "quetiapine": ("312744", "quetiapine 25 MG Oral Tablet"),
-    "ropinirole": ("314208", "ropinirole 1 MG Oral Tablet"),
-    "sertraline": ("312941", "sertraline 50 MG Oral Tablet"),
-    "trazodone": ("10737", "trazodone"),
-    "venlafaxine": ("39786", "venlafaxine"),
-}
-"""RxNorm codes of the scenarios: clinical drugs where the form matters, ingredients elsewhere."""
-
-_RELATIVES = {"father": "FTH", "mother": "MTH", "sister": "SIS", "aunt": "AUNT", "wife": "WIFE"}
-_ORDERS = {
-    "ferritin": ("2276-4", "Ferritin [Mass/volume] in Serum or Plasma"),
-    "iron panel": ("50190-8", "Iron and Iron binding capacity panel - Serum or Plasma"),
-}
-_PREGNANCY = {
-    "pregnant": ("77386006", "Pregnancy (finding)"),
-    "not pregnant": ("60001007", "Not pregnant (finding)"),
 }
 
 
@@ -256,7 +157,7 @@ class RecordBuilder:
             search,
             "Observation",
             status=_optional(given, "status", "final"),
-            category=[concept(f"{_TERMINOLOGY}/observation-category", "laboratory", None)],
+            category=[concept(f"{TERMINOLOGY}/observation-category", "laboratory", None)],
             code=coded,
             subject=self._subject,
             effectiveDateTime=_day(given.get("date", RESULT_DAY)),
@@ -265,7 +166,7 @@ class RecordBuilder:
         )
 
     def _pregnancy_status(self, fields: Mapping[str, Any]) -> None:
-        code, display = _PREGNANCY[fields["value"]]
+        code, display = PREGNANCY_STATUS[fields["value"]]
         self._put(
             "contextResults",
             "Observation",
@@ -318,14 +219,14 @@ class RecordBuilder:
         if "missing reference" in given:
             return {"medicationReference": {"reference": given["missing reference"]}}
         if "displayed" in given:
-            return {"medicationReference": {"reference": "Medication/elsewhere", "display": given["displayed"]}}
+            named = {"reference": "Medication/elsewhere", "display": given["displayed"]}
+            return {"medicationReference": named}
         if "text" in given:
             return {"medicationCodeableConcept": {"text": given["text"]}}
         if "atc" in given:
             return {"medicationCodeableConcept": concept("http://www.whocc.no/atc", given["atc"], None)}
         code, display = MEDICINES[given["drug"]]
-        system = given.get("system", RXNORM)
-        return {"medicationCodeableConcept": concept(system, code, None if given.get("code only") else display)}
+        return {"medicationCodeableConcept": concept(given.get("system", RXNORM), code, display)}
 
     def _statement(self, fields: Any) -> None:
         given = fields if isinstance(fields, Mapping) else {"drug": fields}
@@ -370,7 +271,7 @@ class RecordBuilder:
         )
 
     def _order(self, given: Mapping[str, Any]) -> None:
-        code, display = _ORDERS[given["test"]]
+        code, display = ORDERS[given["test"]]
         self._put(
             "ironOrders",
             "ServiceRequest",
@@ -391,7 +292,7 @@ class RecordBuilder:
             "FamilyMemberHistory",
             status=given.get("status", "completed"),
             patient=self._subject,
-            relationship=concept(f"{_TERMINOLOGY}/v3-RoleCode", _RELATIVES[relation], relation),
+            relationship=concept(f"{TERMINOLOGY}/v3-RoleCode", RELATIVES[relation], relation),
             condition=[{"code": condition}],
         )
 
@@ -433,7 +334,7 @@ def _day(value: Any) -> str | None:
 
 
 def _status(system: str, code: str | None) -> Json | None:
-    return None if code is None else concept(f"{_TERMINOLOGY}/{system}", code, None)
+    return None if code is None else concept(f"{TERMINOLOGY}/{system}", code, None)
 
 
 def _period(since: Any, until: Any) -> Json | None:
@@ -544,7 +445,9 @@ def _answer(key: str, found: list[Json], how: str | None, of: Mapping[str, Any] 
     return bundle(SEARCHED_TYPE[key], found, has_next=how == "first page")
 
 
-def hook_request(prefetched: Mapping[str, Any] | None, *, patient_id: str = PATIENT_ID, **members: Any) -> Json:
+def hook_request(
+    prefetched: Mapping[str, Any] | None, *, patient_id: str = PATIENT_ID, **members: Any
+) -> Json:
     """Return the body of a patient-view call; None leaves out `prefetch`."""
     body: Json = {
         "hook": "patient-view",
@@ -559,3 +462,89 @@ def hook_request(prefetched: Mapping[str, Any] | None, *, patient_id: str = PATI
 def new_hook_instance(number: int) -> str:
     """Return a hook instance that depends on nothing but the number."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"https://example.org/hook-instance/{number}"))
+
+
+# ------------------------------------------------------------------------------------ shapes of a request
+FHIR_SERVER = "https://fhir.example.org/api/FHIR/R4"
+
+_OIDS = {
+    LOINC: "urn:oid:2.16.840.1.113883.6.1",
+    SNOMED_CT: "urn:oid:2.16.840.1.113883.6.96",
+    ICD_10_CM: "urn:oid:2.16.840.1.113883.6.90",
+    RXNORM: "urn:oid:2.16.840.1.113883.6.88",
+}
+_FOREIGN_NAMES = {
+    "patient": "pat-user",
+    "ironResults": "labs-user",
+    "contextResults": "other-labs-user",
+    "conditions": "problems",
+    "medicationStatements": "reported-meds",
+    "medicationRequests": "ordered-meds",
+    "ironTreatmentStatements": "past-reported-meds",
+    "ironTreatmentRequests": "past-ordered-meds",
+    "ironAdministrations": "administered",
+    "procedures": "done",
+    "allergies": "intolerances",
+    "ironOrders": "lab-orders",
+}
+
+
+def _mapped(value: Any, change: Callable[[str, Any], Any], name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _mapped(member, change, key) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_mapped(item, change, name) for item in value]
+    return change(name, value)
+
+
+def with_absolute_references(prefetched: Json) -> Json:
+    """Return the prefetch with every relative reference made absolute on `FHIR_SERVER`."""
+
+    def absolute(name: str, value: Any) -> Any:
+        is_relative = name == "reference" and isinstance(value, str) and not value.startswith(("#", "http"))
+        return f"{FHIR_SERVER}/{value}" if is_relative else value
+
+    made: Json = _mapped(prefetched, absolute)
+    return made
+
+
+def with_oid_systems(prefetched: Json) -> Json:
+    """Return the prefetch with the code systems named by their OIDs."""
+
+    def as_oid(name: str, value: Any) -> Any:
+        return _OIDS.get(value, value) if name == "system" else value
+
+    made: Json = _mapped(prefetched, as_oid)
+    return made
+
+
+def with_foreign_names(prefetched: Json) -> Json:
+    """Return the prefetch under key names that are not ours."""
+    return {_FOREIGN_NAMES.get(key, f"{key}-user"): value for key, value in prefetched.items()}
+
+
+def resources_of(prefetched: Json) -> list[Json]:
+    """Return every resource of a prefetch, those of Bundles included."""
+    found: list[Json] = []
+    for value in prefetched.values():
+        if isinstance(value, dict) and value.get("resourceType") == "Bundle":
+            found += [entry["resource"] for entry in value.get("entry", [])]
+        elif isinstance(value, dict):
+            found.append(value)
+    return found
+
+
+def in_one_bundle(prefetched: Json) -> Json:
+    """Return the prefetch as one Bundle of everything under a name that says nothing."""
+    made = bundle("Patient", resources_of(prefetched))
+    del made["link"]
+    return {"everything": made}
+
+
+SHAPES: dict[str, Callable[[Json], Json]] = {
+    "absolute references": with_absolute_references,
+    "OID systems": with_oid_systems,
+    "foreign names": with_foreign_names,
+    "one bundle": in_one_bundle,
+}
+"""The shapes that a scenario can ask for."""

@@ -1,10 +1,14 @@
-"""The commands. Exit codes: 0 done; 1 a check found problems; 2 usage, settings or unreadable input;
-3 required data is missing, so that no assessment was made."""
+"""The commands.
+
+Exit codes: 0 done; 1 a check found problems; 2 usage, settings or unreadable input; 3 required data is
+missing, so that no assessment was made.
+"""
 
 import json
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -12,7 +16,7 @@ import click
 
 from cds_service import __version__
 from cds_service.adapters.clock import FixedClock
-from cds_service.app import build_assess, create_app, system_clock
+from cds_service.app import build_assess, system_clock, warm_app
 from cds_service.assess import Answer, PatientView, RequiredDataMissing
 from cds_service.cli.explain import NameOf, cards_text, explain_plain, explain_text, line_width
 from cds_service.cli.shift import WRITTEN_FOR, write_shifted
@@ -71,18 +75,26 @@ def serve() -> None:
 @click.argument("file", type=click.File("rb"))
 @click.option("--as-of", type=_DAY, help="Day of assessment, YYYY-MM-DD (default: today).")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as the service sends it.")
-@click.option("--explain", is_flag=True, help="Add every factor with its evidence, and why cards were not shown.")
+@click.option(
+    "--explain", is_flag=True, help="Add every factor with its evidence, and why cards were not shown."
+)
 def evaluate(file: IO[bytes], as_of: datetime | None, *, as_json: bool, explain: bool) -> None:
     """Assess the patient-view request in FILE (- for standard input) and print the cards."""
     settings = _settings()
     clock = FixedClock(settings.zone, as_of.date()) if as_of else system_clock(settings)
     answer = assess_request(file.read(), build_assess(settings, clock=clock))
-    click.echo(answer_json(answer, explain=explain) if as_json else answer_text(answer, _factor_name, explain=explain))
+    click.echo(
+        answer_json(answer, explain=explain)
+        if as_json
+        else answer_text(answer, _factor_name, explain=explain)
+    )
 
 
 @main.command()
 @click.option("--as-of", type=_DAY, help="Day that the dates are moved to, YYYY-MM-DD (default: today).")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to."
+)
 def fixtures(as_of: datetime | None, out: Path) -> None:
     """Write the sample requests with their dates moved to a day, so that results stay fresh."""
     to = as_of.date() if as_of else _today()
@@ -99,7 +111,7 @@ def knowledge() -> None:
 
 
 def assess_request(body: bytes, assess: Callable[[PatientView], Answer]) -> Answer:
-    """Return the answer to the bytes of one patient-view request; raises `CommandError`."""
+    """Return the answer to the bytes of one patient-view request; raises `CommandError`, `RequiredDataMissing`."""
     try:
         call = parse_hook_request(body, expected_hook=HOOK)
         return assess(
@@ -115,23 +127,20 @@ def assess_request(body: bytes, assess: Callable[[PatientView], Answer]) -> Answ
     except BadRequest as error:
         message = f"Not a {HOOK} request: {error.diagnostics}"
         raise CommandError(message) from None
-    except RequiredDataMissing as error:
-        message = f"Required data is missing, no assessment was made: {', '.join(error.missing)}."
-        raise CommandError(message, DATA_MISSING) from None
 
 
-def answer_text(answer: Answer, name_of: NameOf, *, explain: bool) -> str:
+def answer_text(answer: Answer, *, name_of: NameOf, explain: bool) -> str:
     """Return the answer for a reader at a terminal."""
     width = line_width()
     shown = cards_text(answer.cards, width)
     return f"{shown}\n\n{explain_text(answer, name_of, width)}" if explain else shown
 
 
-def answer_json(answer: Answer, *, explain: bool) -> str:
+def answer_json(answer: Answer, *, name_of: NameOf, explain: bool) -> str:
     """Return the answer as JSON; the explanation is an additional member."""
     plain = to_plain(CardsResponse(cards=answer.cards))
     if explain:
-        plain["explanation"] = explain_plain(answer)
+        plain["explanation"] = explain_plain(answer, name_of)
     return json.dumps(plain, indent=2, ensure_ascii=False)
 
 

@@ -32,7 +32,10 @@ def explain_text(answer: Answer, name_of: NameOf, width: int) -> str:
     sections = [
         f"Restless legs syndrome: {assessment.rls.value}",
         _section("Data", _needs(answer.facts, width)),
-        *(_section(_FACTOR_TITLES[presence], _factors(assessment, presence, name_of, width)) for presence in Presence),
+        *(
+            _section(_FACTOR_TITLES[presence], _factors(assessment, presence, name_of, width))
+            for presence in Presence
+        ),
         _section("Cards not shown", _withheld(assessment, width)),
     ]
     if answer.facts.issues:
@@ -40,13 +43,13 @@ def explain_text(answer: Answer, name_of: NameOf, width: int) -> str:
     return "\n\n".join(sections)
 
 
-def explain_plain(answer: Answer) -> dict[str, object]:
+def explain_plain(answer: Answer, name_of: NameOf) -> dict[str, object]:
     """Return the same explanation as plain values for JSON."""
     assessment = answer.assessment
     return {
         "restlessLegs": assessment.rls.value,
         "data": {need.value: state.value for need, state in answer.facts.needs.items()},
-        "factors": [_factor_plain(factor) for factor in assessment.factors],
+        "factors": [_factor_plain(factor, name_of) for factor in assessment.factors],
         "withheld": [{"card": item.key.value, "reason": item.reason} for item in assessment.withheld],
     }
 
@@ -135,9 +138,10 @@ def _issues(facts: Facts, width: int) -> list[str]:
     ]
 
 
-def _factor_plain(factor: Factor) -> dict[str, object]:
+def _factor_plain(factor: Factor, name_of: NameOf) -> dict[str, object]:
     return {
         "id": factor.id,
+        "name": name_of(factor.id),
         "presence": factor.presence.value,
         "weight": factor.weight,
         "reason": factor.reason,

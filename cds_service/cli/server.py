@@ -8,7 +8,12 @@ from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
-from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException, UnsupportedTransferCoding
+from gunicorn.http.errors import (
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+    UnsupportedTransferCoding,
+)
 from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -39,7 +44,9 @@ class JsonErrorWorker(ThreadWorker):
 
 def error_answer(error: Exception) -> bytes:
     """Return a whole HTTP answer for a request that the server itself could not parse."""
-    status, reason = (400, "Bad Request") if isinstance(error, ParseException) else (500, "Internal Server Error")
+    status, reason = (
+        (400, "Bad Request") if isinstance(error, ParseException) else (500, "Internal Server Error")
+    )
     status, reason = _STATUS.get(type(error), (status, reason))
     body = operation_outcome([Issue("structure", "The HTTP request cannot be read.")])
     headers = {"Connection": "close", "Content-Type": JSON, "Content-Length": str(len(body)), **CORS}

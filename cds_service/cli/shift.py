@@ -57,7 +57,7 @@ def _shifted(match: re.Match[str], to: date) -> str:
         if name is None or not _IS_DATE_MEMBER.search(name):
             return written
         if month is not None:
-            return _same_months_ago(int(year), int(month), to)
+            return _same_months_ago(date(int(year), int(month), 1), to)
         return f"{int(year) + to.year - WRITTEN_FOR.year:04}"
     except (ValueError, OverflowError):
         return written  # no such day: samples hold mistakes on purpose
@@ -80,7 +80,7 @@ def _is_leap(year: int) -> bool:
     return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
 
 
-def _same_months_ago(year: int, month: int, to: date) -> str:
-    months_ago = (WRITTEN_FOR.year - year) * _MONTHS + WRITTEN_FOR.month - month
+def _same_months_ago(month: date, to: date) -> str:
+    months_ago = (WRITTEN_FOR.year - month.year) * _MONTHS + WRITTEN_FOR.month - month.month
     moved = to.year * _MONTHS + to.month - 1 - months_ago
     return date(moved // _MONTHS, moved % _MONTHS + 1, 1).isoformat()[:7]

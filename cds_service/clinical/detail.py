@@ -122,8 +122,10 @@ def tsat_lines(picture: Picture) -> Iterator[DetailLine]:
 def assay_line(picture: Picture, ferritin: Result | None) -> Iterator[DetailLine]:
     """Yield the assay note where another laboratory platform could move the value over a limit."""
     is_in_range = not is_below(ferritin, "ferritin.symptom.adult", picture.knowledge)
-    if ferritin is not None and is_in_range and is_at_most(
-        ferritin, "ferritin.assay_note_upper", picture.knowledge
+    if (
+        ferritin is not None
+        and is_in_range
+        and is_at_most(ferritin, "ferritin.assay_note_upper", picture.knowledge)
     ):
         yield line(Line.ASSAY)
 

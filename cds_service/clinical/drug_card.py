@@ -15,8 +15,8 @@ from cds_service.clinical.assessment import (
 )
 from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, silent
 from cds_service.clinical.detail import ferritin_high_line, line, unread_lines
-from cds_service.clinical.facts import Need, PartialDate
 from cds_service.clinical.factors import dopaminergic, proxy_drugs
+from cds_service.clinical.facts import Need, PartialDate
 from cds_service.clinical.medicines import (
     Taken,
     daily_dose,
@@ -114,7 +114,7 @@ def _augmentation(picture: Picture) -> CardDecision | str:
         deciding=tuple(Deciding("medicine", m.name) for m in found),
         rules=(CardKey.DA_01.value,),
         orders=() if has_current or picture.iron.pending else FERRITIN_AND_PANEL,
-        lines=tuple((*ferritin_high_line(picture), *unread_lines(picture))),
+        lines=(*ferritin_high_line(picture), *unread_lines(picture)),
         drugs=tuple(drug_item(m, m.groups, picture.knowledge, picture.today) for m in found),
         sources=tuple(s for m in found for s in m.sources),
     )

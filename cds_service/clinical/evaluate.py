@@ -18,10 +18,10 @@ from cds_service.clinical.assessment import (
     Withheld,
 )
 from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, silent
-from cds_service.clinical.drug_card import drug_choice, gate_card
 from cds_service.clinical.detail import unread_lines
-from cds_service.clinical.facts import Facts, IronSearch, Presence, Source
+from cds_service.clinical.drug_card import drug_choice, gate_card
 from cds_service.clinical.factors import contributing, find_factors, opening
+from cds_service.clinical.facts import Facts, IronSearch, Presence, Source
 from cds_service.clinical.iron import ferritin_available, is_below
 from cds_service.clinical.iron_card import iron_choice, undecided_choice
 from cds_service.clinical.picture import Picture, build_picture, not_checked
@@ -132,9 +132,7 @@ def _not_recorded(picture: Picture, factors: tuple[Factor, ...], policy: Policy)
     return _screening(picture, factors, why_not)
 
 
-def _screening(
-    picture: Picture, factors: tuple[Factor, ...], why_not: dict[CardKey, str]
-) -> Choice:
+def _screening(picture: Picture, factors: tuple[Factor, ...], why_not: dict[CardKey, str]) -> Choice:
     """Return SCREEN-01 for a low iron store, or for two factors where no ferritin is known."""
     ferritin, tsat = picture.iron.current_ferritin, picture.iron.current_tsat
     low_ferritin = ferritin if is_below(ferritin, "ferritin.symptom.adult", picture.knowledge) else None

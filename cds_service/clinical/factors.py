@@ -47,10 +47,10 @@ def _factor(picture: Picture, factor_id: str) -> Factor:
     special = _SPECIAL.get(factor_id)
     if special is not None:
         presence, evidence = special(picture)
-    elif factor_id in picture.band.ids:
+    elif factor_id in picture.bands:
         presence, evidence = _band(picture, factor_id)
     elif definition.drug_groups:
-        presence, evidence = _medicine(picture, factor_id, definition.drug_groups)
+        presence, evidence = _medicine(picture, definition.drug_groups)
     else:
         presence, evidence = _condition(picture, definition.groups)
     return Factor(factor_id, presence, definition.weight, tuple(evidence))
@@ -78,7 +78,9 @@ def _condition(picture: Picture, groups: frozenset[str]) -> Finding:
 
 def _medicine_evidence(medicines: Iterable[Taken]) -> list[Evidence]:
     return [
-        Evidence(source, m.name, m.start, m.certainty, m.is_possible) for m in medicines for source in m.sources
+        Evidence(source, m.name, m.start, m.certainty, m.is_possible)
+        for m in medicines
+        for source in m.sources
     ]
 
 
@@ -89,7 +91,7 @@ def _medicines_finding(picture: Picture, medicines: Iterable[Taken]) -> Finding:
     return (Presence.ABSENT if is_list_read(picture.facts) else Presence.UNKNOWN), ()
 
 
-def _medicine(picture: Picture, factor_id: str, groups: frozenset[str]) -> Finding:
+def _medicine(picture: Picture, groups: frozenset[str]) -> Finding:
     classes = picture.knowledge.drug_classes
     if any(classes[g].is_flagged for g in groups if g in classes):
         found = [m for m, flagged in picture.flagged if flagged & groups]
@@ -120,10 +122,10 @@ def _result_evidence(*results: Result | None) -> list[Evidence]:
 
 
 def _band(picture: Picture, factor_id: str) -> Finding:
-    is_set = picture.band.ids[factor_id]
-    if is_set is None:
-        return Presence.UNKNOWN, ()
-    if not is_set:
+    presence = picture.bands[factor_id]
+    if presence is Presence.UNKNOWN:
+        return presence, ()
+    if presence is Presence.ABSENT:
         return _absent_band(picture, factor_id), ()
     ferritin, tsat = picture.iron.current_ferritin, picture.iron.current_tsat
     needs_tsat = factor_id in {"iron.discordant", "iron.low.esrd", "tsat.low"}
@@ -239,7 +241,9 @@ def present(factors: Iterable[Factor]) -> tuple[Factor, ...]:
 
 def opening(picture: Picture, factors: Iterable[Factor]) -> tuple[Factor, ...]:
     """Return the present factors of the closed list; a relative of unknown degree does not count."""
-    return tuple(f for f in present(factors) if picture.knowledge.factors[f.id].is_opening and _is_close(picture, f))
+    return tuple(
+        f for f in present(factors) if picture.knowledge.factors[f.id].is_opening and _is_close(picture, f)
+    )
 
 
 def _is_close(picture: Picture, factor: Factor) -> bool:

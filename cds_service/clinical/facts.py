@@ -309,7 +309,7 @@ class MedicineFact:
 
 @dataclass(frozen=True, slots=True)
 class ProcedureFact:
-    """One completed or in-progress Procedure of a concept group (dialysis), with the day of its end or start."""
+    """One completed or in-progress Procedure of a concept group (dialysis), dated by its end or start."""
 
     source: Source
     groups: frozenset[str]

@@ -11,6 +11,7 @@ from cds_service.clinical.facts import (
     IronSearch,
     NeedState,
     OrderFact,
+    Presence,
     Result,
     ResultStatus,
     Source,
@@ -192,77 +193,73 @@ def rests_on_unknown_status(*results: Result | None) -> bool:
     return any(r is not None and r.status is ResultStatus.UNKNOWN for r in results)
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
-    """The ids that the current results set: each True, False, or None when it cannot be told."""
+_BAND_IDS = (
+    "iron.low",
+    "iron.borderline",
+    "iron.adequate",
+    "iron.discordant",
+    "iron.low.esrd",
+    "tsat.low",
+)
 
-    ids: dict[str, bool | None]
 
-
-_BAND_IDS = ("iron.low", "iron.borderline", "iron.adequate", "iron.discordant", "iron.low.esrd", "tsat.low")
-
-
-def bands(picture: IronPicture, age: AgeClass, *, is_esrd: bool, knowledge: Knowledge) -> Band:
-    """Return the ids of factors.md 2.1; a band of another group is False."""
-    ids: dict[str, bool | None] = dict.fromkeys(_BAND_IDS, False)
+def bands(picture: IronPicture, age: AgeClass, *, is_esrd: bool, knowledge: Knowledge) -> dict[str, Presence]:
+    """Return the ids of factors.md 2.1 that the current results set; a band of another group is absent."""
+    ids = dict.fromkeys(_BAND_IDS, Presence.ABSENT)
     ferritin = value_of(picture.current_ferritin)
     tsat = value_of(picture.current_tsat)
     if is_esrd:
         ids["iron.low.esrd"] = _both(
             _below(ferritin, "ferritin.treat.esrd", knowledge), _below(tsat, "tsat.low", knowledge)
         )
-        return Band(ids)
+        return ids
     if age is AgeClass.CHILD:
         ids["iron.low"] = _below(ferritin, "ferritin.treat.child", knowledge)
         ids["iron.adequate"] = _not(ids["iron.low"])
-        return Band(ids)
-    ids["tsat.low"] = _below(tsat, "tsat.low", knowledge)
+        return ids
+    tsat_low = _below(tsat, "tsat.low", knowledge)
     low = _at_most(ferritin, "ferritin.treat.adult", knowledge)
     up_to_100 = _at_most(ferritin, "ferritin.iv.adult", knowledge)
-    ids["iron.low"] = _low_with_open_age(ferritin, low, knowledge) if age.is_open else low
+    ids["tsat.low"] = tsat_low
+    ids["iron.low"] = _low_at_any_age(ferritin, low, knowledge) if age.is_open else low
     ids["iron.borderline"] = _both(_not(low), up_to_100)
-    above = _not(up_to_100)
-    ids["iron.discordant"] = _both(above, ids["tsat.low"])
-    ids["iron.adequate"] = _adequate(above, ids["tsat.low"])
-    return Band(ids)
+    ids["iron.discordant"] = _both(_not(up_to_100), tsat_low)
+    # Above 100 is adequate unless a saturation says otherwise, so one that is not known does not matter.
+    is_discordant = tsat_low is Presence.PRESENT
+    ids["iron.adequate"] = Presence.ABSENT if is_discordant else _not(up_to_100)
+    return ids
 
 
-def _adequate(above: bool | None, tsat_low: bool | None) -> bool | None:
-    # Above 100 is adequate unless a saturation says otherwise (factors.md 2.1).
-    return _both(above, tsat_low is not True)
-
-
-def _low_with_open_age(
-    ferritin: Interval | None, low: bool | None, knowledge: Knowledge
-) -> bool | None:
-    """Return low only where both readings agree: below 50, the limit of children."""
+def _low_at_any_age(ferritin: Interval | None, low: Presence, knowledge: Knowledge) -> Presence:
+    """Return low only where the readings as adult and as child agree: below 50, the limit of children."""
     below_50 = _below(ferritin, "ferritin.treat.child", knowledge)
-    return below_50 if below_50 or low is False else None
+    if below_50 is Presence.PRESENT or low is Presence.ABSENT:
+        return below_50
+    return Presence.UNKNOWN
 
 
-def _below(interval: Interval | None, limit_id: str, knowledge: Knowledge) -> bool | None:
-    if interval is None:
-        return None
+def _below(interval: Interval | None, limit_id: str, knowledge: Knowledge) -> Presence:
     limit = knowledge.threshold(limit_id)
-    if interval.is_certainly_below(limit):
-        return True
-    return False if interval.is_certainly_at_least(limit) else None
+    if interval is not None and interval.is_certainly_below(limit):
+        return Presence.PRESENT
+    is_above = interval is not None and interval.is_certainly_at_least(limit)
+    return Presence.ABSENT if is_above else Presence.UNKNOWN
 
 
-def _at_most(interval: Interval | None, limit_id: str, knowledge: Knowledge) -> bool | None:
-    if interval is None:
-        return None
+def _at_most(interval: Interval | None, limit_id: str, knowledge: Knowledge) -> Presence:
     limit = knowledge.threshold(limit_id)
-    if interval.is_certainly_at_most(limit):
-        return True
-    return False if interval.is_certainly_above(limit) else None
+    if interval is not None and interval.is_certainly_at_most(limit):
+        return Presence.PRESENT
+    is_above = interval is not None and interval.is_certainly_above(limit)
+    return Presence.ABSENT if is_above else Presence.UNKNOWN
 
 
-def _not(value: bool | None) -> bool | None:
-    return None if value is None else not value
+def _not(presence: Presence) -> Presence:
+    opposite = {Presence.PRESENT: Presence.ABSENT, Presence.ABSENT: Presence.PRESENT}
+    return opposite.get(presence, Presence.UNKNOWN)
 
 
-def _both(left: bool | None, right: bool | None) -> bool | None:
-    if left is False or right is False:
-        return False
-    return None if left is None or right is None else True
+def _both(left: Presence, right: Presence) -> Presence:
+    if Presence.ABSENT in {left, right}:
+        return Presence.ABSENT
+    return Presence.UNKNOWN if Presence.UNKNOWN in {left, right} else Presence.PRESENT

@@ -1,4 +1,4 @@
-"""The adult iron cards: 16 unreadable, 01 never, 02 stale, 11 discordant, 10 inflamed, 03, 04, 05 (cards.md 0.4)."""
+"""The adult iron cards: 16 unreadable, 01 never, 02 stale, 11 discordant, 10 inflamed, 03, 04, 05."""
 
 from cds_service.clinical.assessment import CardKey, Deciding, DetailLine, Form, Indicator, Line, Order
 from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, Draft, silent

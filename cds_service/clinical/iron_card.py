@@ -1,4 +1,4 @@
-"""The one iron card: overload, then treatment, then the patient's group, then the adult cards (cards.md 0.4)."""
+"""The one iron card: overload, then treatment, then the patient's group, then the adult cards."""
 
 from dataclasses import replace
 
@@ -55,7 +55,9 @@ def _while_pending(
         reason = "an iron test is ordered or in the laboratory"
         return silent(reason, why_not | {draft.key: reason})
     waiting = replace(draft, orders=(), sources=(*draft.sources, *picture.iron.pending))
-    return Choice(_finished(picture, waiting, factor_ids), "an iron test is pending: no order suggested", why_not)
+    return Choice(
+        _finished(picture, waiting, factor_ids), "an iron test is pending: no order suggested", why_not
+    )
 
 
 def _finished(picture: Picture, draft: Draft, factor_ids: tuple[str, ...]) -> CardDecision:
@@ -81,7 +83,7 @@ def _is_said(draft: Draft, line: str) -> bool:
 
 
 def _shown_ferritin(picture: Picture, draft: Draft) -> Result | None:
-    if draft.form in {Form.NEVER} or draft.key in {CardKey.IRON_01, CardKey.IRON_13}:
+    if draft.form is Form.NEVER or draft.key in {CardKey.IRON_01, CardKey.IRON_13}:
         return None
     if draft.key is CardKey.IRON_14:
         return picture.iron.all_ferritin.newest

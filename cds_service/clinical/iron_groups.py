@@ -1,4 +1,4 @@
-"""The iron cards of kidney failure (09), pregnancy (08) and childhood (07): each decides alone (cards.md 0.4)."""
+"""The iron cards of kidney failure (09), pregnancy (08) and childhood (07): each decides alone."""
 
 from dataclasses import dataclass
 
@@ -12,6 +12,8 @@ from cds_service.clinical.picture import Picture
 from cds_service.clinical.results import Series
 from cds_service.clinical.words import age_words, deciding, result_values
 
+_KIDNEY_RULES = ("P.result_window.esrd",)
+_PREGNANCY_RULES = ("P.result_window.pregnant",)
 _MISSING, _STALE, _UNREADABLE, _NOT_READ = "missing", "stale", "unreadable", "not read"
 
 
@@ -64,7 +66,9 @@ def kidney_draft(picture: Picture) -> Draft | Choice:
     tsat = _tsat_side(picture)
     both = (ferritin, tsat)
     if any(side.why is None and not side.is_low for side in both):
-        return silent("in kidney failure both ferritin < 200 ng/mL and TSAT < 20 % are needed; one is not low")
+        return silent(
+            "in kidney failure both ferritin < 200 ng/mL and TSAT < 20 % are needed; one is not low"
+        )
     if ferritin.why is None and tsat.why is None:
         return _kidney_low(ferritin, tsat)
     return _kidney_missing(picture, ferritin, tsat)
@@ -79,6 +83,7 @@ def _kidney_low(ferritin: Side, tsat: Side) -> Draft:
         _side_values(ferritin, tsat),
         _side_deciding(ferritin, tsat),
         results=results,
+        rules=_KIDNEY_RULES,
         is_treatment_named=True,
     )
 
@@ -96,6 +101,7 @@ def _kidney_missing(picture: Picture, ferritin: Side, tsat: Side) -> Draft:
         results=tuple(s.result for s in (ferritin, tsat) if s.result is not None and s.is_low),
         orders=orders,
         lines=(line(Line.TSAT_NOT_READ),) if tsat.why == _NOT_READ else (),
+        rules=_KIDNEY_RULES,
         is_only_advice_to_test=not is_a_value_low,
         is_treatment_named=True,
     )
@@ -155,6 +161,7 @@ def pregnancy_draft(picture: Picture) -> Draft | Choice:
         values,
         _side_deciding(ferritin, tsat),
         orders=FERRITIN_AND_PANEL,
+        rules=_PREGNANCY_RULES,
         is_only_advice_to_test=True,
         is_treatment_named=True,
     )
@@ -173,6 +180,7 @@ def _pregnant_low(picture: Picture, ferritin: Side, tsat: Side) -> Draft:
         tuple(deciding(*pair) for pair in _named_low(ferritin, tsat)),
         results=results,
         orders=(*orders, *panel_if_missing(picture)),
+        rules=_PREGNANCY_RULES,
         is_treatment_named=True,
     )
 

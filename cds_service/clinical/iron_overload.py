@@ -14,9 +14,7 @@ from cds_service.clinical.words import date_words, deciding, result_values
 
 def overload_draft(picture: Picture) -> Draft | None:
     """Return IRON-14 for the first reason that applies: diagnosis, chelator, saturation, ferritin."""
-    return (
-        _by_condition(picture) or _by_chelator(picture) or _by_saturation(picture) or _by_ferritin(picture)
-    )
+    return _by_condition(picture) or _by_chelator(picture) or _by_saturation(picture) or _by_ferritin(picture)
 
 
 def _common(picture: Picture, what: str) -> dict[str, str]:
@@ -113,7 +111,9 @@ def _decides_alone(picture: Picture, ferritin: Result) -> bool:
     """
     if picture.iron.was_not_read(IronSearch.TSAT) or _recent(picture, picture.iron.all_tsat.newest):
         return False
-    return is_above(ferritin, "ferritin.studied_upper", picture.knowledge) and not _after_dose(picture, ferritin)
+    return is_above(ferritin, "ferritin.studied_upper", picture.knowledge) and not _after_dose(
+        picture, ferritin
+    )
 
 
 def _after_dose(picture: Picture, ferritin: Result) -> bool:

@@ -1,4 +1,4 @@
-"""Iron treatment in course: IRON-13 after intravenous iron, IRON-12 and IRON-12b on oral iron (cards.md 0.4)."""
+"""Iron treatment in course: IRON-13 after intravenous iron, IRON-12 and IRON-12b on oral iron."""
 
 from cds_service.clinical.assessment import CardKey, Deciding, Form, Indicator
 from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, Draft, silent

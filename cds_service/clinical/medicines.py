@@ -20,17 +20,13 @@ from cds_service.clinical.facts import (
 )
 from cds_service.knowledge import Knowledge
 
-_ORDER_INTENTS = frozenset(
-    {"order", "original-order", "reflex-order", "filler-order", "instance-order"}
-)
+_ORDER_INTENTS = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order"})
 _STATEMENT_TAKEN = frozenset({"active", "completed", "unknown", ""})
 _NEVER_TAKEN = frozenset({"entered-in-error", "not-taken", "cancelled"})
 # A skin or eye product acts where it is put; one in the nose still reaches the brain unless it is an
 # antihistamine or nicotine (factors.md section 0, route).
 _LOCAL_ROUTES = frozenset({Route.TOPICAL, Route.OPHTHALMIC})
-_NASAL_LOCAL_GROUPS = frozenset(
-    {"ANTIHIST_SEDATING", "ANTIHIST_NONSEDATING", "ANTIHIST_TOPICAL", "NICOTINE"}
-)
+_NASAL_LOCAL_GROUPS = frozenset({"ANTIHIST_SEDATING", "ANTIHIST_NONSEDATING", "ANTIHIST_TOPICAL", "NICOTINE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +128,7 @@ def _record_key(record: MedicineFact) -> tuple[str, str, str]:
 def is_list_read(facts: Facts) -> bool:
     """Whether every current medicine was read, so that one not found is known to be absent."""
     needs = (Need.MEDICATION_STATEMENTS, Need.MEDICATION_REQUESTS)
-    return facts.unreadable_medicines == 0 and all(
-        facts.needs[need] is NeedState.ANSWERED for need in needs
-    )
+    return facts.unreadable_medicines == 0 and all(facts.needs[need] is NeedState.ANSWERED for need in needs)
 
 
 def flagged_groups(taken: Taken, knowledge: Knowledge) -> frozenset[str]:

@@ -69,9 +69,7 @@ def dialysis_procedure(facts: Facts, today: date, days: int) -> ProcedureFact | 
     return max(recent, key=lambda p: (p.when.instant if p.when else None, p.source.key), default=None)
 
 
-def kidney_failure(
-    facts: Facts, conditions: CurrentConditions, knowledge: Knowledge, today: date
-) -> State:
+def kidney_failure(facts: Facts, conditions: CurrentConditions, knowledge: Knowledge, today: date) -> State:
     """Return whether end-stage kidney disease or dialysis is on record (factors.md 2.5).
 
     A kidney transplant removes the diagnosis, never the evidence of dialysis.
@@ -98,9 +96,7 @@ def _condition_state(found: list[ConditionFact]) -> State:
     )
 
 
-def pregnancy(
-    facts: Facts, conditions: CurrentConditions, knowledge: Knowledge, today: date
-) -> State:
+def pregnancy(facts: Facts, conditions: CurrentConditions, knowledge: Knowledge, today: date) -> State:
     """Return whether the patient is pregnant today (factors.md 2.4): status, due date, then diagnoses."""
     if not can_be_pregnant(facts, knowledge, today):
         return State(Presence.ABSENT)
@@ -124,15 +120,11 @@ def can_be_pregnant(facts: Facts, knowledge: Knowledge, today: date) -> bool:
         return True
     youngest = int(knowledge.threshold("age.pregnancy.min"))
     oldest = int(knowledge.threshold("age.pregnancy.max"))
-    return facts.patient.sex is not Sex.MALE and may_be_aged(
-        facts.patient.birth, today, youngest, oldest
-    )
+    return facts.patient.sex is not Sex.MALE and may_be_aged(facts.patient.birth, today, youngest, oldest)
 
 
 def _pregnancy_status(facts: Facts, today: date, days: int) -> Result | None:
-    dated = [
-        r for r in usable(facts.results, Analyte.PREGNANCY_STATUS, today) if r.when is not None
-    ]
+    dated = [r for r in usable(facts.results, Analyte.PREGNANCY_STATUS, today) if r.when is not None]
     newest = newest_first(dated)
     return current(newest[0], today, days) if newest else None
 
@@ -167,9 +159,7 @@ def _names_pregnancy(condition: ConditionFact) -> bool:
     if condition.groups & {_PREGNANCY, "rls_in_pregnancy"}:
         return True
     return any(
-        first <= code[:3] <= last
-        for code in condition.icd10_codes
-        for first, last in _PREGNANT_CATEGORIES
+        first <= code[:3] <= last for code in condition.icd10_codes for first, last in _PREGNANT_CATEGORIES
     )
 
 

@@ -1,5 +1,6 @@
 """Everything that the cards ask about one patient, derived once from the facts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,8 +11,8 @@ from cds_service.clinical.conditions import (
     current_conditions,
     rls_finding,
 )
-from cds_service.clinical.facts import Facts, Need, NeedState, Sex
-from cds_service.clinical.iron import Band, IronPicture, bands, iron_picture
+from cds_service.clinical.facts import Facts, Need, NeedState, Presence, Sex
+from cds_service.clinical.iron import IronPicture, bands, iron_picture
 from cds_service.clinical.medicines import Taken, current_medicines, flagged_groups
 from cds_service.clinical.patient import (
     State,
@@ -40,7 +41,7 @@ class Picture:
     pregnancy: State
     postpartum: State
     iron: IronPicture
-    band: Band
+    bands: Mapping[str, Presence]
 
     @property
     def group(self) -> str:
@@ -92,7 +93,7 @@ def build_picture(facts: Facts, knowledge: Knowledge, today: date) -> Picture:
         pregnancy=pregnant,
         postpartum=postpartum(facts, knowledge, today),
         iron=iron,
-        band=bands(iron, age, is_esrd=esrd.is_present, knowledge=knowledge),
+        bands=bands(iron, age, is_esrd=esrd.is_present, knowledge=knowledge),
     )
 
 
@@ -112,7 +113,7 @@ def not_checked(picture: Picture, *, is_treatment_named: bool) -> tuple[NotCheck
     may_be_pregnant = is_female and can_be_pregnant(picture.facts, picture.knowledge, picture.today)
     medicine_needs = (Need.MEDICATION_STATEMENTS, Need.MEDICATION_REQUESTS, Need.IRON_TREATMENTS)
     is_kidney_open = not picture.esrd.is_present and not picture.is_answered(Need.CONDITIONS, Need.PROCEDURES)
-    is_pregnancy_open = picture.pregnancy.presence.value == "unknown" and may_be_pregnant
+    is_pregnancy_open = picture.pregnancy.presence is Presence.UNKNOWN and may_be_pregnant
     open_questions = {
         NotChecked.CURRENT_IRON: not picture.is_answered(*medicine_needs),
         NotChecked.OVERLOAD: not picture.is_answered(Need.CONDITIONS),

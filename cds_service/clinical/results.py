@@ -166,9 +166,7 @@ def saturations(results: Sequence[Result], today: date, pair_days: int) -> Serie
     """Return the series of measured and computed saturations; at one instant the measured one counts."""
     measured = usable(results, Analyte.TSAT, today)
     taken = {_instant(r) for r in measured if is_readable(r)}
-    computed = [
-        r for r in computed_saturations(results, today, pair_days) if _instant(r) not in taken
-    ]
+    computed = [r for r in computed_saturations(results, today, pair_days) if _instant(r) not in taken]
     return series([*measured, *computed])
 
 

@@ -68,9 +68,7 @@ def _is_obstetric(codes: tuple[str, ...]) -> bool:
     return any(code.startswith(_OBSTETRIC) for code in codes)
 
 
-def _by_local_code_or_words(
-    concept: CodeableConcept, reading: Reading
-) -> tuple[frozenset[str], Certainty]:
+def _by_local_code_or_words(concept: CodeableConcept, reading: Reading) -> tuple[frozenset[str], Certainty]:
     for coding in concept.coding or ():
         # Sites list the ICD code of RLS, often without its dot, under a system of their own.
         if coding.code and reading.is_local(coding.system):
@@ -136,9 +134,7 @@ def is_active(status: CodeableConcept | str | None, reading: Reading, resource_t
     return True
 
 
-def verification(
-    status: CodeableConcept | str | None, reading: Reading, resource_type: str
-) -> Verification:
+def verification(status: CodeableConcept | str | None, reading: Reading, resource_type: str) -> Verification:
     """Return the verificationStatus; absent is confirmed, a code that nobody knows is uncertain."""
     codes = list(codes_of(status))
     for code in codes:

@@ -99,6 +99,7 @@ class Dosage(Lean):
     asNeededCodeableConcept: CodeableConcept | None = None
     route: CodeableConcept | None = None
     doseAndRate: list[DoseAndRate] | None = None
+    sequence: msgspec.Raw = ABSENT
     dose: Quantity | None = None
 
 

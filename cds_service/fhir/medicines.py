@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
+import msgspec
+
 from cds_service.clinical.facts import (
     Certainty,
     IngredientFact,
@@ -19,7 +21,7 @@ from cds_service.clinical.facts import (
     Route,
 )
 from cds_service.fhir.lean import CodeableConcept, Dosage, Quantity, Repeat, Resource
-from cds_service.fhir.needs import Item
+from cds_service.fhir.needs import Item, Salvaged
 from cds_service.fhir.quantities import is_given, parse_number
 from cds_service.fhir.reading import ATC, RXNORM, Reading, bounded, codes_of, label, texts
 from cds_service.knowledge import DrugProduct, ProductIngredient
@@ -32,23 +34,42 @@ _INPATIENT = "inpatient"
 _ATC_LOCAL = (("D", Route.TOPICAL), ("S", Route.OPHTHALMIC), ("R01", Route.NASAL_INHALED))
 # In this order: "apply one patch", "oral inhalation" and "buccal tablet" name the special route first.
 _ROUTE_WORDS = tuple(
-    (route, re.compile(rf"\b(?:{words})\b", re.IGNORECASE))
+    (route, re.compile(rf"\b(?:{'|'.join(words)})\b", re.IGNORECASE))
     for route, words in (
-        (Route.OPHTHALMIC, r"ophthalmic|ocular|conjunctival|intraocular|eyes?|eye drops?"),
-        (Route.NASAL_INHALED, r"nasal(?:ly)?|intranasal(?:ly)?|nostrils?|inhal\w*|nebuli\w*|respiratory"),
-        (Route.TRANSDERMAL, r"transdermal(?:ly)?|patch(?:es)?"),
-        (Route.OROMUCOSAL, r"sublingual(?:ly)?|buccal(?:ly)?|oromucosal|under the tongue"),
-        (Route.RECTAL, r"rectal(?:ly)?|per rectum|suppositor(?:y|ies)|enema"),
-        (Route.TOPICAL, r"topical(?:ly)?|cutaneous|to (?:the )?skin|cream|ointment|lotion|otic|ears?"),
+        (Route.OPHTHALMIC, ("ophthalmic", "ocular", "conjunctival", "intraocular", "eyes?")),
+        (
+            Route.NASAL_INHALED,
+            ("nasal(?:ly)?", "intranasal(?:ly)?", "nostrils?", r"inhal\w*", r"nebuli\w*", "respiratory"),
+        ),
+        (Route.TRANSDERMAL, ("transdermal(?:ly)?", "patch(?:es)?")),
+        (Route.OROMUCOSAL, ("sublingual(?:ly)?", "buccal(?:ly)?", "oromucosal", "under the tongue")),
+        (Route.RECTAL, ("rectal(?:ly)?", "per rectum", "suppositor(?:y|ies)", "enema")),
+        (
+            Route.TOPICAL,
+            (
+                "topical(?:ly)?",
+                "cutaneous",
+                "to (?:the )?skin",
+                "cream",
+                "ointment",
+                "lotion",
+                "otic",
+                "ears?",
+            ),
+        ),
         (
             Route.INJECTION,
-            r"intravenous(?:ly)?|intramuscular(?:ly)?|subcutaneous(?:ly)?|intrathecal|epidural|parenteral"
-            r"|inject\w*|infus\w*|iv|im|sc|sq|subq",
+            (
+                *("intravenous(?:ly)?", "intramuscular(?:ly)?", "subcutaneous(?:ly)?", "intrathecal"),
+                *("epidural", "parenteral", r"inject\w*", r"infus\w*", "iv", "im", "sc", "sq", "subq"),
+            ),
         ),
         (
             Route.ORAL,
-            r"oral(?:ly)?|by mouth|per os|po|swallow\w*|tablets?|tabs?|capsules?|caps?|syrup|lozenges?"
-            r"|nasogastric|gastrostomy|enteral",
+            (
+                *("oral(?:ly)?", "by mouth", "per os", "po", r"swallow\w*", "tablets?", "tabs?"),
+                *("capsules?", "caps?", "syrup", "lozenges?", "nasogastric", "gastrostomy", "enteral"),
+            ),
         ),
     )
 )
@@ -89,6 +110,17 @@ class MedicineReader:
                 self._count_unreadable(resource, kind)
             return None
         return self._fact(item, kind, named, form)
+
+    def count_invalid(self, salvaged: Salvaged, kind: MedicineKind) -> None:
+        """Count a record that is not valid, unless its words show that it is none of our medicines."""
+        named = self.name([salvaged.code])
+        is_current = (salvaged.status or "").strip().lower() in _MAYBE_CURRENT
+        if (
+            (named.ingredients or not named.is_named)
+            and is_current
+            and kind is not MedicineKind.ADMINISTRATION
+        ):
+            self.unreadable += 1
 
     def _concepts(
         self, item: Item, kind: MedicineKind
@@ -135,9 +167,7 @@ class MedicineReader:
             if not coded <= {i.name for i in product.ingredients}:
                 continue
             facts = tuple(
-                IngredientFact(
-                    i.name, i.groups, Certainty.CODED if i.name in coded else Certainty.BY_TEXT
-                )
+                IngredientFact(i.name, i.groups, Certainty.CODED if i.name in coded else Certainty.BY_TEXT)
                 for i in product.ingredients
             )
             return _Named(facts, _first_route(atc_route, Route(product.route)), product.name or display)
@@ -189,9 +219,7 @@ class MedicineReader:
         if not (is_over or is_ahead or is_no_order or _is_not_to_be_given(resource)):
             self.unreadable += 1
 
-    def _times(
-        self, resource: Resource, kind: MedicineKind
-    ) -> tuple[PartialDate | None, PartialDate | None]:
+    def _times(self, resource: Resource, kind: MedicineKind) -> tuple[PartialDate | None, PartialDate | None]:
         read, name = self._reading.date, kind.value
         if kind is MedicineKind.REQUEST:
             dispense = resource.dispenseRequest
@@ -264,12 +292,18 @@ def _route_of(form: CodeableConcept | None, dosages: Sequence[Dosage]) -> Route:
     spoken = [*texts(form)]
     for dosage in dosages:
         spoken.extend(texts(dosage.route))
-    spoken.extend(d.text for d in dosages if d.text)
-    return _first_route(*(route_by_words(words) for words in spoken))
+    instructions = (_route_by_instruction(d.text) for d in dosages if d.text)
+    return _first_route(*(route_by_words(words) for words in spoken), *instructions)
+
+
+def _route_by_instruction(text: str) -> Route:
+    # A sentence to the patient may name an eye or the skin for other reasons: one route or none.
+    found = [route for route, pattern in _ROUTE_WORDS if pattern.search(text)]
+    return found[0] if len(found) == 1 else Route.UNKNOWN
 
 
 def route_by_words(words: str) -> Route:
-    """Return the route that a dose form, a route or a dosage text names."""
+    """Return the route that a dose form or a route of administration names."""
     for route, pattern in _ROUTE_WORDS:
         if pattern.search(words):
             return route
@@ -359,8 +393,7 @@ def _times_a_day(dosage: Dosage) -> Decimal | None:
     return _EXACT.divide(_EXACT.multiply(frequency, Decimal(parts)), _EXACT.multiply(period, Decimal(days)))
 
 
-def _number(raw: object) -> Decimal | None:
+def _number(raw: msgspec.Raw) -> Decimal | None:
     """Return a raw JSON number of a size that can be computed with."""
-    text = bytes(raw).decode().strip() if isinstance(raw, bytes | memoryview) or raw is not None else ""
-    number = parse_number(text)
+    number = parse_number(bytes(raw).decode().strip())
     return number if number is not None and 0 <= number < _LARGEST_DOSE else None

@@ -7,6 +7,8 @@ resources stay in their lean shape; references between them are followed only wh
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from cds_service.clinical.facts import DataIssue, IronSearch, Need, NeedState, Source
 from cds_service.fhir import lean
 from cds_service.fhir.references import ReferenceIndex
@@ -54,14 +56,33 @@ class Place:
     path: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One readable resource of this patient; `full_url` is its Bundle.entry.fullUrl."""
+class Item(msgspec.Struct, gc=False, frozen=True):
+    """One readable resource of this patient; `full_url` is its Bundle.entry.fullUrl.
 
-    source: Source
+    A chart has thousands of them and most say nothing to the rules, so that `source` and `place` are made
+    when they are asked for.
+    """
+
+    number: int
     resource: lean.Resource
-    place: Place
+    key: str
+    path: tuple[int, ...] = ()
     full_url: str | None = None
+
+    @property
+    def source(self) -> Source:
+        """The resource as facts name it; its key is unique in the request."""
+        return Source(self.number, self.resource.resourceType or "", id_of(self.resource))
+
+    @property
+    def place(self) -> Place:
+        """Where the resource stands in the prefetch."""
+        return Place(self.key, self.path)
+
+
+def id_of(resource: lean.Resource) -> str | None:
+    """Return the id of a resource as text."""
+    return None if resource.id is None else str(resource.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +116,4 @@ class NeedsTable:
 
     def resolve(self, reference: lean.Reference, item: Item) -> lean.Resource | None:
         """Return the resource that `item` refers to: contained, else of its own Bundle, else of any."""
-        return self.references.resolve(reference, item.resource, item.place.key)
+        return self.references.resolve(reference, item.resource, item.key)

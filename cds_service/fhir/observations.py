@@ -19,6 +19,7 @@ from cds_service.clinical.facts import (
     Unreadable,
 )
 from cds_service.fhir.lean import CodeableConcept, Component, Resource
+from cds_service.fhir.needs import Salvaged
 from cds_service.fhir.quantities import (
     Measured,
     NotANumber,
@@ -142,6 +143,17 @@ class ObservationReader:
             results.append(self._result(resource, found, stamp) or self._without_value(found, stamp, parts))
         return tuple(r for r in results if r is not None)
 
+    def read_invalid(self, salvaged: Salvaged) -> Result | None:
+        """Return an unreadable result for an Observation that is not valid but names an analyte."""
+        measurand = self.judge(salvaged.code)
+        status = _result_status(salvaged.status)
+        if not isinstance(measurand, Measurand) or status is None:
+            return None
+        when = self._reading.date(salvaged.when, _TYPE, "effective")
+        stamp = _Stamp(salvaged.source, status, when, None, frozenset())
+        result = _result_of(measurand, stamp, Measured(shown=""))
+        return replace(result, unreadable=Unreadable.INVALID_RESOURCE)
+
     def judge(self, concept: CodeableConcept | None) -> Measurand | _Verdict:
         """Return what a concept measures: by LOINC, else by its words when no coding is a LOINC code."""
         if concept is None:
@@ -199,16 +211,14 @@ class ObservationReader:
             is_given(getattr(resource, name)) for name in _RAW_ANSWERS
         )
         is_yes = bytes(resource.valueBoolean).strip() == b"true"
-        if self._usable_status(resource) in _FINISHED and (is_yes or not is_answered):
+        if _result_status(resource.status) in _FINISHED and (is_yes or not is_answered):
             display = label(resource.code, _TYPE)
-            self.family.append(FamilyFact(source, display, is_first_degree=False, certainty=Certainty.BY_TEXT))
-
-    def _usable_status(self, resource: Resource) -> ResultStatus | None:
-        status = (resource.status or "").strip().lower()
-        return _STATUSES.get(status) if status else ResultStatus.UNKNOWN
+            self.family.append(
+                FamilyFact(source, display, is_first_degree=False, certainty=Certainty.BY_TEXT)
+            )
 
     def _stamp(self, resource: Resource, source: Source) -> _Stamp | None:
-        status = self._usable_status(resource)
+        status = _result_status(resource.status)
         if status is None:
             self._reading.issues.add(IssueKind.SKIPPED, _TYPE, "status: not one of a result")
             return None
@@ -286,9 +296,7 @@ class ObservationReader:
         measured = Measured(label(concept, ""), unreadable=unreadable)
         return replace(_result_of(measurand, stamp, measured), code=groups)
 
-    def _day_result(
-        self, valued: Resource | Component, measurand: Measurand, stamp: _Stamp
-    ) -> Result | None:
+    def _day_result(self, valued: Resource | Component, measurand: Measurand, stamp: _Stamp) -> Result | None:
         if not valued.valueDateTime:
             return self._other_value(valued, measurand, stamp)
         day = self._reading.date(valued.valueDateTime, _TYPE, "valueDateTime")
@@ -303,6 +311,11 @@ class ObservationReader:
         if sent is None:
             return None
         return _result_of(measurand, stamp, Measured(sent.shown, unreadable=Unreadable.NOT_A_NUMBER))
+
+
+def _result_status(status: str | None) -> ResultStatus | None:
+    code = (status or "").strip().lower()
+    return _STATUSES.get(code) if code else ResultStatus.UNKNOWN
 
 
 def _has_effective(resource: Resource) -> bool:

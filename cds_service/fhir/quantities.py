@@ -20,7 +20,9 @@ from cds_service.knowledge import UnitFactor
 UnitLookup = Callable[[str], UnitFactor | None]
 """Returns the conversion of one spelling of a unit to the analyte's canonical unit."""
 
-_UCUM = frozenset({"http://unitsofmeasure.org", "https://unitsofmeasure.org", "urn:oid:2.16.840.1.113883.6.8"})
+_UCUM = frozenset(
+    {"http://unitsofmeasure.org", "https://unitsofmeasure.org", "urn:oid:2.16.840.1.113883.6.8"}
+)
 _COMPARATORS = {"<": "<", "<=": "<=", "≤": "<=", "=<": "<=", ">": ">", ">=": ">=", "≥": ">=", "=>": ">="}
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?(?P<exponent>[0-9]+))?\Z")
 # "12,5" can only be a decimal comma; "1,234" may also be a thousand, so it is not read.
@@ -40,6 +42,7 @@ _LONGEST_SHOWN = 30
 _LARGEST_MAGNITUDE = 12
 _BEYOND = Decimal("1E+99")
 _EXACT = Context(prec=160)
+_RECIPROCAL = Context(prec=20)
 _ZERO = Decimal(0)
 _ONE = Decimal(1)
 
@@ -98,7 +101,8 @@ def parse_number(text: str) -> Decimal | None:
     if len(text) > _LONGEST_NUMBER or len(match["exponent"] or "") > _LONGEST_EXPONENT:
         return _BEYOND
     value = Decimal(text)
-    return value if value else _ZERO
+    # "-0" and "0e400" are plain zeros.
+    return value or _ZERO
 
 
 def read_quantity(quantity: Quantity, lookup: UnitLookup) -> SentValue | NotANumber | None:
@@ -120,9 +124,13 @@ def _unit_of(quantity: Quantity, lookup: UnitLookup) -> tuple[str, str]:
     text, code = (quantity.unit or "").strip(), (quantity.code or "").strip()
     if not code or ((quantity.system or "").strip() not in _UCUM and text):
         return text, text
-    factor = lookup(code)
     # The unit text is shown where it means the same as the code that decides.
-    return (code, text) if text and factor is not None and lookup(text) == factor else (code, code)
+    return (code, text) if text and _are_same(code, text, lookup) else (code, code)
+
+
+def _are_same(unit: str, other: str, lookup: UnitLookup) -> bool:
+    one, two = lookup(unit), lookup(other)
+    return one is not None and two is not None and (one.factor, one.family) == (two.factor, two.family)
 
 
 def _read_quoted(
@@ -135,8 +143,8 @@ def _read_quoted(
     if (
         words is None
         # Two comparators or two units that contradict each other leave no value to trust.
-        or (element and words.comparator and element != words.comparator)
-        or (unit and words.unit and lookup(unit) != lookup(words.unit))
+        or (element and words.comparator and _same_sign(element) != _same_sign(words.comparator))
+        or (unit and words.unit and not _are_same(unit, words.unit, lookup))
     ):
         return NotANumber(_clip(text))
     value = _compared(
@@ -147,6 +155,10 @@ def _read_quoted(
         shown_unit or words.unit,
     )
     return replace(value, cleanups=(CLEANED_QUOTED,))
+
+
+def _same_sign(comparator: str) -> str:
+    return _COMPARATORS.get(comparator, comparator)
 
 
 def read_text(text: str, lookup: UnitLookup) -> SentValue | NotANumber | None:
@@ -196,8 +208,9 @@ def read_range(value: Range, lookup: UnitLookup) -> SentValue | NotANumber | Non
     if not found:
         return None
     numbers = [e for e in found if isinstance(e, SentValue) and e.interval.is_exact]
-    units = {e.unit for e in numbers if e.unit}
-    if len(numbers) < len(found) or len({lookup(u) for u in units}) > 1:
+    units = [e.unit for e in numbers if e.unit]
+    is_mixed = len(set(units)) > 1 and not _are_same(units[0], units[-1], lookup)
+    if len(numbers) < len(found) or is_mixed:
         return NotANumber("-".join(e.shown for e in found))
     low, high = (e.interval.low if isinstance(e, SentValue) else None for e in ends)
     shown = "-".join(e.shown for e in numbers)
@@ -205,7 +218,14 @@ def read_range(value: Range, lookup: UnitLookup) -> SentValue | NotANumber | Non
         shown = f"{'<=' if low is None else '>='}{shown}"
     with_unit = next((e for e in numbers if e.unit), numbers[0])
     # A range from 0 says nothing about its lower end.
-    return SentValue(Interval(low or None, high), shown, with_unit.unit, with_unit.shown_unit)
+    return SentValue(
+        Interval(low or None, high),
+        shown,
+        with_unit.unit,
+        with_unit.shown_unit,
+        notes=frozenset().union(*(e.notes for e in numbers)),
+        cleanups=tuple(c for e in numbers for c in e.cleanups),
+    )
 
 
 def _compared(text: str, number: Decimal, comparator: str, unit: str, shown_unit: str) -> SentValue:
@@ -290,11 +310,14 @@ def _is_assumable(bounds: Sequence[Decimal]) -> bool:
 
 
 def _converted(interval: Interval, factor: Decimal) -> Interval:
-    return replace(
-        interval,
-        low=None if interval.low is None else _EXACT.multiply(interval.low, factor),
-        high=None if interval.high is None else _EXACT.multiply(interval.high, factor),
-    )
+    def convert(bound: Decimal | None) -> Decimal | None:
+        if bound is None:
+            return None
+        product = _EXACT.multiply(bound, factor)
+        # A factor such as 1/2.247 is itself cut off; its error must not push 75 over the threshold.
+        return _RECIPROCAL.plus(product) if len(factor.as_tuple().digits) > _RECIPROCAL.prec else product
+
+    return replace(interval, low=convert(interval.low), high=convert(interval.high))
 
 
 def _is_plausible(interval: Interval, analyte: Analyte) -> bool:

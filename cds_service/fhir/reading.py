@@ -168,7 +168,7 @@ def bounded(text: str, longest: int = _LONGEST_TEXT) -> str:
 
 
 def codes_of(concept: CodeableConcept | str | None) -> Iterator[str]:
-    """Yield the codes of a status-like concept in lower case, then its text (a plain string in old versions)."""
+    """Yield the codes of a status-like concept in lower case, then its text."""
     if isinstance(concept, str):
         yield concept.strip().lower()
     elif concept is not None:

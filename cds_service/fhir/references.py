@@ -4,10 +4,12 @@ An absolute reference counts only under the address of the client's FHIR server,
 within one server only.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import urlsplit
+
+import msgspec
 
 from cds_service.fhir import lean
 
@@ -16,6 +18,9 @@ REFERABLE_TYPES = frozenset({"Medication"})
 
 MAX_REFERENCE = 2048
 """Longer references are not followed."""
+
+
+_resource = msgspec.json.Decoder(lean.Resource | None)
 
 
 class Ownership(Enum):
@@ -67,26 +72,22 @@ def normalise_base(address: str) -> str:
 class PatientMatcher:
     """Tells whether a subject is the patient of the call."""
 
-    def __init__(self, patient_id: str, fhir_server: str | None) -> None:
+    def __init__(
+        self,
+        patient_id: str,
+        fhir_server: str | None,
+        find_names: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        """`find_names` gives the entry addresses of the patient's own resource; asked at most once."""
         self._patient_id = patient_id
         self._base = normalise_base(fhir_server) if fhir_server else None
-        self._known: dict[str, Ownership] = {
-            f"Patient/{patient_id}": Ownership.OWN,
-            f"urn:uuid:{patient_id}": Ownership.OWN,
-            f"urn:oid:{patient_id}": Ownership.OWN,
-        }
+        self._find_names = find_names
+        self._names: frozenset[str] | None = None
+        self._known = {f"Patient/{patient_id}": Ownership.OWN}
 
-    def is_patient(self, resource_id: str | None) -> bool:
-        """Whether a Patient resource of this id is the patient of the call."""
-        return resource_id == self._patient_id
-
-    def accept(self, full_url: str | None) -> None:
-        """Take the entry address of the patient's own resource as a name of the patient.
-
-        Only addresses that are no server's (`urn:`): a Bundle cannot vouch for a foreign server.
-        """
-        if full_url and full_url.startswith("urn:"):
-            self._known[full_url] = Ownership.OWN
+    def owner_of_patient(self, resource_id: str | int | None) -> Ownership:
+        """Return whose resource a Patient of this id is."""
+        return Ownership.OWN if str(resource_id) == self._patient_id else Ownership.OTHER
 
     def owner(self, subject: lean.Reference | None) -> Ownership:
         """Return whose resource it is that has this subject."""
@@ -99,6 +100,9 @@ class PatientMatcher:
         return known
 
     def _judge(self, reference: str) -> Ownership:
+        if reference.startswith("urn:"):
+            # Only an address that is no server's: a Bundle cannot vouch for a foreign server.
+            return Ownership.OWN if reference in self._own_names() else Ownership.UNVERIFIABLE
         target = parse_reference(reference)
         if target is None:
             return Ownership.UNVERIFIABLE
@@ -108,6 +112,11 @@ class PatientMatcher:
         if not target.base or self._base is None or target.base == self._base:
             return Ownership.OWN
         return Ownership.UNVERIFIABLE
+
+    def _own_names(self) -> frozenset[str]:
+        if self._names is None:
+            self._names = frozenset({*self._find_names(), f"urn:uuid:{self._patient_id}"})
+        return self._names
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +134,7 @@ class ReferenceIndex:
 
     referables: Sequence[Referable] = ()
     fhir_server: str | None = None
-    _by_name: dict[tuple[str, str], lean.Resource] | None = field(default=None, repr=False)
+    _by_name: dict[tuple[str | None, str], lean.Resource] | None = field(default=None, repr=False)
 
     def resolve(self, reference: lean.Reference, owner: lean.Resource, key: str) -> lean.Resource | None:
         """Return the referred resource: contained in `owner`, else under the same key, else under any."""
@@ -142,7 +151,7 @@ class ReferenceIndex:
         target = parse_reference(address)
         if target is not None and self._is_trusted(target):
             names.append(f"{target.resource_type}/{target.resource_id}")
-        for scope in (key, ""):
+        for scope in (key, None):
             for name in names:
                 found = index.get((scope, name))
                 if found is not None:
@@ -152,32 +161,57 @@ class ReferenceIndex:
     def _is_trusted(self, target: Target) -> bool:
         return not target.base or not self.fhir_server or target.base == normalise_base(self.fhir_server)
 
-    def _index(self) -> dict[tuple[str, str], lean.Resource]:
+    def _index(self) -> dict[tuple[str | None, str], lean.Resource]:
         if self._by_name is None:
             self._by_name = _index(self.referables)
         return self._by_name
 
 
 def _contained(owner: lean.Resource, local_id: str) -> lean.Resource | None:
-    for resource in owner.contained or ():
+    for raw in owner.contained or ():
+        resource = _decode(raw)
         if resource is not None and resource.id == local_id and is_acceptable(resource):
             return resource
     return None
 
 
-def _index(referables: Iterable[Referable]) -> dict[tuple[str, str], lean.Resource]:
-    index: dict[tuple[str, str], lean.Resource] = {}
+def _decode(raw: msgspec.Raw) -> lean.Resource | None:
+    try:
+        return _resource.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _index(referables: Iterable[Referable]) -> dict[tuple[str | None, str], lean.Resource]:
+    index: dict[tuple[str | None, str], lean.Resource] = {}
     for referable in referables:
         names = [referable.full_url] if referable.full_url else []
         if referable.resource.id:
             names.append(f"{referable.resource.resourceType}/{referable.resource.id}")
         for name in names:
-            # The first one under a name stays; scope "" is "under any key" (no such key is ever looked up).
+            # The first one under a name stays; no scope means under any key.
             index.setdefault((referable.key, name), referable.resource)
-            index.setdefault(("", name), referable.resource)
+            index.setdefault((None, name), referable.resource)
     return index
 
 
 def is_acceptable(resource: lean.Resource) -> bool:
-    """Whether nothing in a resource may change its meaning in a way that we do not know (FHIR R4 2.3.1)."""
-    return not resource.modifierExtension and not resource.implicitRules
+    """Whether nothing in a resource may change its meaning in a way that we do not know (FHIR R4 2.3.1).
+
+    The parts that are read count too: any of them may carry a modifier extension.
+    """
+    if resource.modifierExtension or resource.implicitRules:
+        return False
+    for group in (resource.component, resource.dosageInstruction, resource.reaction, resource.condition):
+        if group is not None and _has_modifier(group):
+            return False
+    dosage = resource.dosage
+    if dosage is None:
+        return True
+    return not _has_modifier(dosage if isinstance(dosage, list) else [dosage])
+
+
+def _has_modifier(
+    parts: Sequence[lean.Component] | Sequence[lean.Dosage] | Sequence[lean.Reaction | lean.FamilyCondition],
+) -> bool:
+    return any(part.modifierExtension for part in parts)

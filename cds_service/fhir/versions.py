@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
+import msgspec
+
 from cds_service.fhir import lean
 
 
@@ -30,6 +32,7 @@ FOREIGN_TYPES: Mapping[str, str] = {
 }
 """Resource types that R4 no longer has, with the R4 type whose need they would fill."""
 
+_FAMILY_LIST = re.compile(rb'"family"\s*:\s*\[')
 _OLD_CATEGORY_SYSTEM = "http://hl7.org/fhir/observation-category"
 
 _HINTS: tuple[tuple[re.Pattern[str], FhirVersion], ...] = (
@@ -56,13 +59,13 @@ def foreign_version(resource: lean.Resource) -> FhirVersion | None:
     return check(resource) if check else None
 
 
-def _has(raw: object) -> bool:
-    return len(bytes(raw)) > 0 and bytes(raw) != b"null"  # type: ignore[call-overload, no-any-return] # Raw
+def _has(raw: msgspec.Raw) -> bool:
+    return raw is not lean.ABSENT and bytes(raw) != b"null"
 
 
 def _patient(resource: lean.Resource) -> FhirVersion | None:
     """DSTU2 has a list of family names."""
-    return FhirVersion.DSTU2 if re.search(rb'"family"\s*:\s*\[', bytes(resource.name)) else None
+    return FhirVersion.DSTU2 if _FAMILY_LIST.search(bytes(resource.name)) else None
 
 
 def _observation(resource: lean.Resource) -> FhirVersion | None:
@@ -95,7 +98,8 @@ def _medication_statement(resource: lean.Resource) -> FhirVersion | None:
 def _medication_request(resource: lean.Resource) -> FhirVersion | None:
     if resource.patient is not None and resource.subject is None:
         return FhirVersion.DSTU2
-    if _has(resource.context) or b'"agent"' in bytes(resource.requester):
+    requester = resource.requester
+    if _has(resource.context) or (requester is not lean.ABSENT and b'"agent"' in bytes(requester)):
         return FhirVersion.STU3
     return FhirVersion.R5 if _has(resource.medication) else None
 

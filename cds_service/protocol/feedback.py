@@ -91,7 +91,9 @@ class FeedbackEntry(_Told):
     card: Name
     outcome: Literal["accepted", "overridden"]
     outcome_timestamp: Instant = Field(alias="outcomeTimestamp")
-    accepted_suggestions: tuple[AcceptedSuggestion, ...] | None = Field(default=None, alias="acceptedSuggestions")
+    accepted_suggestions: tuple[AcceptedSuggestion, ...] | None = Field(
+        default=None, alias="acceptedSuggestions"
+    )
     override_reason: OverrideReason | None = Field(
         default=None,
         validation_alias=AliasChoices("overrideReason", "overrideReasons"),

@@ -46,7 +46,11 @@ class _Wire(BaseModel):
     """Base of all answers: frozen, nothing unknown, camel case in JSON."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, hide_input_in_errors=True
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        hide_input_in_errors=True,
     )
 
 

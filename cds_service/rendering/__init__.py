@@ -4,7 +4,7 @@ Nothing here decides anything. Every text that came from a record is neutralised
 template, and all identifiers are derived, so that the same request gives the same cards.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -13,12 +13,13 @@ from cds_service.clinical.assessment import Assessment, CardDecision, CardKey, I
 from cds_service.knowledge import Knowledge
 from cds_service.profile import ClientProfile
 from cds_service.protocol.responses import Card, Coding, LinkModel, Source
-from cds_service.rendering.detail import DetailWriter
+from cds_service.rendering.detail import DetailWriter, shown_factors
 from cds_service.rendering.identity import card_uuid, fingerprint
 from cds_service.rendering.neutral import markdown, plain
 from cds_service.rendering.orders import suggestions
 from cds_service.rendering.summary import fitted
-from cds_service.rendering.templates import CardTemplateError, Templates, find_cards, read_templates
+from cds_service.rendering.templates import CardTemplateError, Templates, read_templates
+from cds_service.resources import cards_dir
 
 __all__ = ["CardLibrary", "CardTemplateError", "RenderContext"]
 
@@ -60,7 +61,7 @@ class CardLibrary:
     @classmethod
     def load(cls, directory: Path | None = None) -> Self:
         """Return the library of a directory, by default of the `cards/` that belongs to this package."""
-        return cls(read_templates(directory or find_cards(Path(__file__).parents[1])))
+        return cls(read_templates(directory or cards_dir()))
 
     @property
     def version(self) -> str:
@@ -76,10 +77,6 @@ class CardLibrary:
     def templates(self) -> Templates:
         """Return the compiled templates, for checks and explanations."""
         return self._templates
-
-    def fingerprint(self, decision: CardDecision) -> str:
-        """Return what identifies the finding behind a card, across calls and days."""
-        return fingerprint(decision.deciding)
 
     def render(
         self,
@@ -120,9 +117,7 @@ class CardLibrary:
             links=fixed.links,
         )
 
-    def _texts(
-        self, decision: CardDecision, assessment: Assessment, knowledge: Knowledge
-    ) -> tuple[str, str]:
+    def _texts(self, decision: CardDecision, assessment: Assessment, knowledge: Knowledge) -> tuple[str, str]:
         form = self._templates.cards[decision.key].forms.get(decision.form)
         if form is None:
             message = f"{decision.key} has no form {decision.form}"
@@ -139,10 +134,7 @@ class CardLibrary:
             form,
             prefix=self._prefix(assessment),
             values={**shared, **form.wanted.filled(decision.values, plain)},
-            lists={
-                "drugs": [drug.ingredient for drug in decision.drugs],
-                "factors": _factor_names(decision, assessment, knowledge),
-            },
+            lists={name: _LISTS[name](decision, assessment, knowledge) for name in form.lists},
             more=self._templates.phrases["summary.more"],
         )
         values = {**shared, **form.wanted.filled(decision.values, markdown)}
@@ -186,6 +178,15 @@ def _fixed_parts(templates: Templates, key: CardKey, base: str) -> _Fixed:
     )
 
 
+def _drug_names(decision: CardDecision, _assessment: Assessment, _knowledge: Knowledge) -> list[str]:
+    return [drug.ingredient for drug in decision.drugs]
+
+
 def _factor_names(decision: CardDecision, assessment: Assessment, knowledge: Knowledge) -> list[str]:
-    present = {f.id for f in assessment.factors if f.presence.value == "present"}
-    return [knowledge.factors[i].name for i in dict.fromkeys(decision.factor_ids) if i in present]
+    return [knowledge.factors[factor.id].name for factor in shown_factors(decision, assessment)]
+
+
+_LISTS: Mapping[str, Callable[[CardDecision, Assessment, Knowledge], list[str]]] = {
+    "drugs": _drug_names,
+    "factors": _factor_names,
+}

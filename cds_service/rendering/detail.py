@@ -7,7 +7,7 @@ from cds_service.clinical.assessment import Assessment, CardDecision, CardKey, D
 from cds_service.clinical.facts import Certainty, Presence
 from cds_service.knowledge import Check, DrugClass, Knowledge, RuleDefinition
 from cds_service.rendering.neutral import markdown
-from cds_service.rendering.templates import Templates
+from cds_service.rendering.templates import FormText, Templates
 
 MAX_ITEMS = 6
 """Factors or medicines that are shown in full; the others are named only."""
@@ -23,6 +23,10 @@ class DetailWriter:
         self._knowledge = knowledge
         self._headings: Mapping[str, str] = templates.shared["headings"]
         self._citations: Mapping[str, str] = templates.shared["citations"]
+        # What depends on the knowledge alone is written once, not for each card.
+        self._rule_lines = {i: self._rule(rule, rule.text) for i, rule in knowledge.rules.items()}
+        self._class_lines = {name: self._class(found) for name, found in knowledge.drug_classes.items()}
+        self._footers = {awaits: self._footer(awaits_review=awaits) for awaits in (False, True)}
 
     def write(
         self,
@@ -36,18 +40,19 @@ class DetailWriter:
         card = self._templates.cards[decision.key]
         form = card.forms[decision.form]
         lines = self._lines(decision, wording)
+        rules = tuple(dict.fromkeys(decision.rules))
         own_values = [leaf.render(values) for leaf in form.values]
         own_options = [leaf.render(values) for leaf in form.options]
         blocks = (
             f"**{form.finding.render(values)}**",
             self._section("values", own_values + lines["values"]),
             self._section("medicines", self._medicines(decision)),
-            self._section("rule", [*self._rules(decision.rules), *lines["rule"]]),
+            self._section("rule", [*self._rules(decision, form, rules), *lines["rule"]]),
             self._section("options", lines["options"] + own_options),
             self._section("factors", self._factors(decision, assessment)),
             self._section("missing", lines["missing"]),
             self._not_checked(decision),
-            self._footer(decision, awaits_review=card.awaits_review),
+            self._footers[card.awaits_review or self._awaits_review(rules)],
         )
         return "\n\n".join(filter(None, blocks))
 
@@ -55,7 +60,7 @@ class DetailWriter:
         bullets = [f"- {item}" for item in items if item]
         return "\n".join((f"**{self._headings[heading]}**\n", *bullets)) if bullets else ""
 
-    def _phrase(self, name: str, **values: Any) -> str:
+    def _phrase(self, name: str, /, **values: object) -> str:
         return self._templates.phrases[name].render(values)
 
     def _lines(self, decision: CardDecision, wording: Mapping[str, str]) -> dict[str, list[str]]:
@@ -70,10 +75,17 @@ class DetailWriter:
                 found[text.section].append(written)
         return found
 
-    def _rules(self, rule_ids: Iterable[str]) -> Iterator[str]:
-        for rule_id in dict.fromkeys(rule_ids):
+    def _rules(self, decision: CardDecision, form: FormText, rules: Iterable[str]) -> Iterator[str]:
+        for rule_id in rules:
+            is_reworded = form.rule and rule_id == decision.key
             rule = self._knowledge.rules[rule_id]
-            yield self._phrase("detail.rule_item", text=rule.text.rstrip("."), sources=self._sources(rule))
+            yield self._rule(rule, form.rule) if is_reworded else self._rule_lines[rule_id]
+
+    def _rule(self, rule: RuleDefinition, text: str) -> str:
+        return self._phrase("detail.rule_item", text=text.rstrip("."), sources=self._sources(rule))
+
+    def _awaits_review(self, rules: Iterable[str]) -> bool:
+        return any(self._knowledge.rules[rule_id].awaits_review for rule_id in rules)
 
     def _sources(self, rule: RuleDefinition) -> str:
         if rule.check is Check.P:
@@ -112,17 +124,16 @@ class DetailWriter:
 
     def _classes(self, drugs: Iterable[DrugItem]) -> Iterator[str]:
         found = {c.group: c for drug in drugs for c in self._known_classes(drug)}
-        for drug_class in found.values():
-            yield self._phrase(
-                "medicines.class", name=drug_class.name, why=drug_class.why, alternative=drug_class.alternative
-            )
+        yield from (self._class_lines[group] for group in found)
         tapered = [c.name for c in found.values() if c.taper_caution]
         if tapered:
             yield self._phrase("medicines.taper", names=", ".join(tapered))
 
+    def _class(self, found: DrugClass) -> str:
+        return self._phrase("medicines.class", name=found.name, why=found.why, alternative=found.alternative)
+
     def _factors(self, decision: CardDecision, assessment: Assessment) -> Iterator[str]:
-        present = {f.id: f for f in assessment.factors if f.presence is Presence.PRESENT}
-        found = [present[i] for i in dict.fromkeys(decision.factor_ids) if i in present]
+        found = shown_factors(decision, assessment)
         for factor in found[:MAX_ITEMS]:
             line = self._knowledge.factors[factor.id].line
             yield self._phrase("detail.factor_item", line=line.rstrip("."), remarks=self._remarks(factor))
@@ -141,21 +152,22 @@ class DetailWriter:
         names = [self._templates.not_checked[what] for what in dict.fromkeys(decision.not_checked)]
         return self._phrase("detail.not_checked", items="; ".join(names)) if names else ""
 
-    def _footer(self, decision: CardDecision, *, awaits_review: bool) -> str:
-        rules = (self._knowledge.rules[rule_id] for rule_id in decision.rules)
-        parts = [
-            self._phrase(
-                "detail.versions",
-                knowledge=self._knowledge.version,
-                knowledge_hash=self._knowledge.hash,
-                cards=self._templates.version,
-                cards_hash=self._templates.hash,
-            )
-        ]
-        if awaits_review or any(rule.awaits_review for rule in rules):
-            parts.append(self._phrase("detail.awaits_review"))
-        parts.append(self._phrase("detail.intended_use"))
-        return " ".join(parts)
+    def _footer(self, *, awaits_review: bool) -> str:
+        versions = self._phrase(
+            "detail.versions",
+            knowledge=self._knowledge.version,
+            knowledge_hash=self._knowledge.hash,
+            cards=self._templates.version,
+            cards_hash=self._templates.hash,
+        )
+        review = self._phrase("detail.awaits_review") if awaits_review else ""
+        return " ".join(filter(None, (versions, review, self._phrase("detail.intended_use"))))
+
+
+def shown_factors(decision: CardDecision, assessment: Assessment) -> list[Factor]:
+    """Return the factors that a card names, in its order: those that the assessment holds as present."""
+    present = {f.id: f for f in assessment.factors if f.presence is Presence.PRESENT}
+    return [present[i] for i in dict.fromkeys(decision.factor_ids) if i in present]
 
 
 def _named(names: Iterable[str]) -> str:

@@ -24,7 +24,7 @@ def fitted(
             text = prefix + leaf.render({**values, **joined})
             if utf16_length(text) <= MAX_SUMMARY:
                 return text
-        if not any(leaf.names & lists.keys() for leaf in form.summary):
+        if not lists:
             break
     return shortened(text, MAX_SUMMARY)
 

@@ -14,15 +14,17 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cds_service.clinical.assessment import CardKey, Form, Line, NotChecked, Order
 from cds_service.clinical.facts import NeedState, ResultNote, Unreadable
+from cds_service.resources import MANIFEST
 
-MANIFEST = "manifest.toml"
 SHARED_FILES = frozenset({MANIFEST, "shared.toml", "lines.toml", "not_checked.toml"})
 SECTIONS = frozenset({"values", "options", "missing"})
 OVERRIDES = frozenset({"iron", "drug"})
-VALUES_OF_CARDS = frozenset({"rls", "Rls", "on_record", "drugs", "drug_count", "factors"})
-"""Names that the rendering gives to every template of a card."""
+VALUES_OF_CARDS = frozenset({"rls", "Rls", "on_record", "drug_count"})
+"""Names that the rendering gives to every string of a card."""
 
-_MANIFEST_NAME = "rls-iron-card-wording"
+LISTS_OF_SUMMARIES = frozenset({"drugs", "factors"})
+"""Names of lists, given to summaries only: a detail shows both in sections of their own."""
+
 _ORIGINALS = {"value": "original", "tsat": "tsat_original"}
 _VOCABULARIES = ("reasons", "notes", "whys", "states")
 _WORDED: Mapping[str, Iterable[str]] = {
@@ -45,7 +47,7 @@ class Leaf:
     constant: str
     template: Template | None
 
-    def render(self, values: Mapping[str, Any]) -> str:
+    def render(self, values: Mapping[str, object]) -> str:
         """Return the text with the values filled in."""
         if self.template is None:
             return self.constant
@@ -77,18 +79,20 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class FormText:
-    """One wording of a card."""
+    """One wording of a card; `rule` words the card's own rule where the general wording does not fit."""
 
     wanted: Wanted
     summary: tuple[Leaf, ...]
     finding: Leaf
     values: tuple[Leaf, ...]
     options: tuple[Leaf, ...]
+    rule: str
+    lists: frozenset[str]
 
     @property
-    def leaves(self) -> tuple[Leaf, ...]:
-        """Return every string of this form."""
-        return (*self.summary, self.finding, *self.values, *self.options)
+    def detail(self) -> tuple[Leaf, ...]:
+        """Return every string of the detail."""
+        return (self.finding, *self.values, *self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +129,6 @@ class Templates:
     shared: Mapping[str, Any]
 
 
-def find_cards(package: Path) -> Path:
-    """Return the directory of the templates: inside the installed package, else beside it."""
-    for directory in (package / "cards", package.parent / "cards"):
-        manifest = directory / MANIFEST
-        # The manifest, not the directory, tells: an upgrade can leave an empty directory behind.
-        if manifest.is_file() and _toml(manifest.read_bytes()).get("name") == _MANIFEST_NAME:
-            return directory
-    message = "the card templates were not found beside the package"
-    raise CardTemplateError(message)
-
-
 def read_templates(directory: Path) -> Templates:
     """Return the compiled templates of a directory; raise CardTemplateError when anything does not fit."""
     files = {path.name: path.read_bytes() for path in sorted(directory.glob("*.toml"))}
@@ -160,7 +153,7 @@ class _Compiler:
 
     def __init__(self, shared: Mapping[str, Any]) -> None:
         # No HTML escaping: the output is plain text or Markdown, and values arrive neutralised.
-        self._environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)  # noqa: S701
+        self._environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
         self._environment.globals = {name: shared[name] for name in _VOCABULARIES}
         self._environment.filters = {"sentence": _sentence}
         self._pieces: Mapping[str, str] = shared["pieces"]
@@ -203,14 +196,19 @@ class _Compiler:
 
     def _form(self, where: str, table: Mapping[str, Any]) -> FormText:
         wanted = _wanted(table)
+        summary = self._leaves(table["summary"])
         form = FormText(
             wanted=wanted,
-            summary=self._leaves(table["summary"]),
+            summary=summary,
             finding=self._leaf(table["finding"]),
             values=self._leaves(table.get("values", ())),
             options=self._leaves(table["options"]),
+            rule=table.get("rule", ""),
+            lists=LISTS_OF_SUMMARIES & frozenset().union(*(leaf.names for leaf in summary)),
         )
-        _check_names(where, form.leaves, wanted.required | wanted.optional | VALUES_OF_CARDS)
+        declared = wanted.required | wanted.optional | VALUES_OF_CARDS
+        _check_names(where, form.detail, declared)
+        _check_names(where, form.summary, declared | LISTS_OF_SUMMARIES)
         return form
 
     def _leaves(self, sources: Iterable[str]) -> tuple[Leaf, ...]:

@@ -22,11 +22,11 @@ _ISSUES = {
 _OTHER = Issue("processing", "The request was not answered.")
 
 
-def register_errors(app: Flask) -> None:
-    """Let the application answer every failure as JSON."""
+def register_errors(app: Flask, *, max_body: int) -> None:
+    """Let the application answer every failure as JSON; `max_body` is named where a body is too large."""
     app.register_error_handler(BadRequest, bad_request)
     app.register_error_handler(RequiredDataMissing, required_data_missing)
-    app.register_error_handler(RequestEntityTooLarge, too_large(app.config["MAX_CONTENT_LENGTH"]))
+    app.register_error_handler(RequestEntityTooLarge, too_large(max_body))
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, unexpected)
 
@@ -47,7 +47,7 @@ def required_data_missing(error: RequiredDataMissing) -> Response:
     )
 
 
-def too_large(limit: int | None) -> Callable[[RequestEntityTooLarge], Response]:
+def too_large(limit: int) -> Callable[[RequestEntityTooLarge], Response]:
     """Return the handler that answers 413 with the limit of this process."""
     issue = Issue("too-long", f"The body is larger than {limit} bytes.")
 
@@ -83,11 +83,15 @@ def unexpected(error: Exception) -> Response:
         exception=type(error).__qualname__,
         place=place_of(error),
     )
-    diagnostics = f"The request could not be assessed because of a fault in this service. Incident {incident}."
+    diagnostics = (
+        f"The request could not be assessed because of a fault in this service. Incident {incident}."
+    )
     return outcome_response(500, [Issue("exception", diagnostics)])
 
 
 def place_of(error: BaseException) -> str:
     """Return file name and line of the frames of an exception, innermost first, at most three."""
-    frames = [(Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    frames = [
+        (Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
     return " < ".join(f"{path.parent.name}/{path.name}:{line}" for path, line in reversed(frames[-3:]))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from flask import Response, request
-from werkzeug.exceptions import HTTPException, UnsupportedMediaType
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, UnsupportedMediaType
 
 from cds_service.protocol.errors import BadRequest
 from cds_service.protocol.outcome import Issue, operation_outcome
@@ -44,8 +44,8 @@ def outcome_response(status: int, issues: Sequence[Issue]) -> Response:
     return json_response(operation_outcome(issues), status)
 
 
-def read_json_body() -> bytes:
-    """Return the raw body of the request; raises `UnsupportedMediaType`, `BadRequest` or `RequestEntityTooLarge`.
+def read_json_body(limit: int) -> bytes:
+    """Return the raw body of the request, at most `limit` bytes; raises `UnsupportedMediaType`, `BadRequest` or `RequestEntityTooLarge`.
 
     A missing Content-Type is refused like a wrong one: every CDS client sends it (service-wide rule, the
     specification is silent), and the message says what to send.
@@ -59,9 +59,15 @@ def read_json_body() -> bytes:
         raise UnsupportedMediaType("Send the request in the charset utf-8.")
     if request.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
         raise UnsupportedMediaType("Send the request without Content-Encoding.")
+    # A body without a length (chunked) is cut off by Werkzeug where its limit is, without a word: one byte
+    # more is read than is allowed, so that a longer body is seen.
+    request.max_content_length = limit + 1
     try:
-        return request.get_data(cache=False)
+        body = request.get_data(cache=False)
     except HTTPException:
         raise
     except Exception:  # noqa: BLE001 - what a server raises for a broken or cut-off body is its own affair
         raise BadRequest("structure", "The body could not be read to its end.") from None
+    if len(body) > limit:
+        raise RequestEntityTooLarge
+    return body

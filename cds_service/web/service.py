@@ -18,7 +18,9 @@ Assess = Callable[[PatientView], Answer]
 _EMPTY = b"{}"
 
 
-def service_blueprint(*, assess: Assess, prefetch: Mapping[str, str], metrics: Metrics) -> Blueprint:
+def service_blueprint(
+    *, assess: Assess, prefetch: Mapping[str, str], metrics: Metrics, max_body: int
+) -> Blueprint:
     """Return the endpoints under `/cds-services`.
 
     A client that was given the discovery address with a trailing slash calls `/cds-services//<id>`; that is
@@ -31,7 +33,7 @@ def service_blueprint(*, assess: Assess, prefetch: Mapping[str, str], metrics: M
         return json_response(offered)
 
     def call() -> Response:
-        call = parse_hook_request(read_json_body(), expected_hook=HOOK)
+        call = parse_hook_request(read_json_body(max_body), expected_hook=HOOK)
         answer = assess(
             PatientView(
                 service_id=SERVICE_ID,
@@ -46,7 +48,7 @@ def service_blueprint(*, assess: Assess, prefetch: Mapping[str, str], metrics: M
         return json_response(to_json(CardsResponse(cards=answer.cards)))
 
     def feedback() -> Response:
-        told = parse_feedback(read_json_body())
+        told = parse_feedback(read_json_body(max_body))
         for entry in told.feedback:
             metrics.count("feedback", service=SERVICE_ID, outcome=entry.outcome)
         return json_response(_EMPTY)

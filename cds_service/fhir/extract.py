@@ -1,0 +1,113 @@
+"""From the table of needs to the facts that the rules read: the one way out of this room."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from cds_service.clinical.facts import (
+    ConditionFact,
+    DataIssue,
+    Facts,
+    FamilyFact,
+    MedicineFact,
+    MedicineKind,
+    PatientFact,
+    Result,
+    Source,
+)
+from cds_service.fhir.conditions import read_condition
+from cds_service.fhir.lean import Resource
+from cds_service.fhir.medicines import MedicineReader
+from cds_service.fhir.needs import Item, NeedsTable
+from cds_service.fhir.observations import ObservationReader
+from cds_service.fhir.others import read_allergy, read_family, read_order, read_patient, read_procedure
+from cds_service.fhir.reading import Reading
+from cds_service.knowledge import Knowledge
+
+_Fact = TypeVar("_Fact")
+
+
+def extract_facts(table: NeedsTable, *, knowledge: Knowledge, zone: ZoneInfo, today: date) -> Facts:
+    """Return every fact of the table.
+
+    `zone` turns instants into calendar days; `today` only tells a current medicine without a name from a
+    past one. Nothing is chosen or left out for its date: that is for the rules.
+    """
+    reading = Reading(terminology=knowledge.terminology, zone=zone, today=today, resolve=table.resolve)
+    observations = ObservationReader(reading)
+    medicines = MedicineReader(reading)
+    results = tuple(_results(table, observations))
+    named = tuple(_medicines(table, medicines))
+    conditions, family = _conditions(table.items("Condition"), reading)
+    family += _each(read_family, table.items("FamilyMemberHistory"), reading)
+    return Facts(
+        patient=_patient(table.items("Patient"), reading),
+        needs=table.states,
+        iron_searches=table.iron_searches,
+        results=results,
+        conditions=conditions,
+        medicines=named,
+        procedures=_each(read_procedure, table.items("Procedure"), reading),
+        allergies=_each(read_allergy, table.items("AllergyIntolerance"), reading),
+        orders=_each(read_order, table.items("ServiceRequest"), reading),
+        family=(*family, *observations.family),
+        unreadable_medicines=medicines.unreadable,
+        issues=merge_issues(table.issues, reading.issues.issues()),
+    )
+
+
+def _results(table: NeedsTable, reader: ObservationReader) -> Iterator[Result]:
+    for item in table.items("Observation"):
+        yield from reader.read(item.resource, item.source)
+    for salvaged in table.salvaged:
+        if salvaged.source.resource_type == "Observation":
+            result = reader.read_invalid(salvaged)
+            if result is not None:
+                yield result
+
+
+def _medicines(table: NeedsTable, reader: MedicineReader) -> Iterator[MedicineFact]:
+    for kind in MedicineKind:
+        for item in table.items(kind.value):
+            fact = reader.read(item, kind)
+            if fact is not None:
+                yield fact
+        for salvaged in table.salvaged:
+            if salvaged.source.resource_type == kind.value:
+                reader.count_invalid(salvaged, kind)
+
+
+def _conditions(
+    items: Sequence[Item], reading: Reading
+) -> tuple[tuple[ConditionFact, ...], tuple[FamilyFact, ...]]:
+    facts = [read_condition(item.resource, item.source, reading) for item in items]
+    return (
+        tuple(f for f in facts if isinstance(f, ConditionFact)),
+        tuple(f for f in facts if isinstance(f, FamilyFact)),
+    )
+
+
+def _patient(items: Sequence[Item], reading: Reading) -> PatientFact | None:
+    return read_patient(items[0].resource, items[0].source, reading) if items else None
+
+
+def _each(
+    read: Callable[[Resource, Source, Reading], _Fact | None], items: Iterable[Item], reading: Reading
+) -> tuple[_Fact, ...]:
+    found = (read(item.resource, item.source, reading) for item in items)
+    return tuple(fact for fact in found if fact is not None)
+
+
+def merge_issues(*groups: Iterable[DataIssue]) -> tuple[DataIssue, ...]:
+    """Return the issues with equal ones counted together, in a fixed order."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    kinds = {}
+    for issue in (i for group in groups for i in group):
+        kinds[issue.kind.value] = issue.kind
+        counts[issue.kind.value, issue.resource_type, issue.detail] += issue.count
+    return tuple(
+        DataIssue(kinds[kind], resource_type, detail, count)
+        for (kind, resource_type, detail), count in sorted(counts.items())
+    )

@@ -1,0 +1,196 @@
+"""The patient, procedures, allergies to iron, pending iron orders and family histories as facts."""
+
+import re
+
+from cds_service.clinical.facts import (
+    AllergyFact,
+    Certainty,
+    FamilyFact,
+    IssueKind,
+    OrderFact,
+    PatientFact,
+    ProcedureFact,
+    Sex,
+    Source,
+    Verification,
+)
+from cds_service.fhir.conditions import is_active, verification
+from cds_service.fhir.lean import CodeableConcept, Resource
+from cds_service.fhir.reading import ATC, RXNORM, Reading, codes_of, label, texts
+from cds_service.knowledge import DrugProduct
+
+_PROCEDURE_DONE = frozenset({"completed", "in-progress"})
+_ORDER_OPEN = frozenset({"active", "draft", "on-hold"})
+_FAMILY_READ = frozenset({"completed", "partial"})
+_REFUTED = frozenset({Verification.REFUTED, Verification.ENTERED_IN_ERROR})
+_RLS = "rls"
+_FERRITIN = "ferritin"
+_IRON_GROUPS = frozenset({"IV_IRON", "ORAL_IRON", "IRON_ANY"})
+_IV_IRON = "IV_IRON"
+_ADVERSE_EFFECT_OF_IRON = "adverse_effect_of_iron"
+_ANAPHYLAXIS = "anaphylaxis_unspecified"
+_ANAPHYLAXIS_WORD = re.compile(r"(?<!no )(?<!non)(?<!non-)(?<!not )\banaphyla", re.IGNORECASE)
+_IRON_PANEL_WORDS = re.compile(
+    r"\biron (?:panel|studies|profile|(?:and|\+|&) (?:tibc|iron binding))", re.IGNORECASE
+)
+
+# v3-RoleCode: first degree, natural and half variants included (factors.md 2.2); twins are siblings.
+_FIRST_DEGREE = frozenset(
+    {
+        *("MTH", "FTH", "PRN", "NMTH", "NFTH", "NPRN"),
+        *("SIS", "BRO", "SIB", "NSIS", "NBRO", "NSIB", "HSIS", "HBRO", "HSIB"),
+        *("TWIN", "TWINBRO", "TWINSIS", "FTWIN", "FTWINBRO", "FTWINSIS", "ITWIN", "ITWINBRO", "ITWINSIS"),
+        *("CHILD", "NCHILD", "DAU", "DAUC", "SON", "SONC"),
+    }
+)
+# Relatives without common blood: by marriage, adoption or fostering.
+_NOT_BLOOD = re.compile(r"INLAW|STP|ADOPT|FOST|SPS|SPOUSE|HUSB|WIFE|DOMPART|GESTM|SIGOTHR|ROOM|NBOR|FRND")
+_FIRST_DEGREE_WORDS = re.compile(
+    r"\b(?:mother|father|parent|sister|brother|sibling|twin|son|daughter|child)\b", re.IGNORECASE
+)
+_FARTHER_WORDS = re.compile(r"\b(?:grand|great)|\bgrand\w+", re.IGNORECASE)
+_NOT_BLOOD_WORDS = re.compile(
+    r"\bstep|\badopt|\bfoster|in-law|\bin law\b|\bspouse\b|\bhusband\b|\bwife\b|\bpartner\b", re.IGNORECASE
+)
+_SEXES = {sex.value: sex for sex in Sex}
+
+
+def read_patient(resource: Resource, source: Source, reading: Reading) -> PatientFact:
+    """Return the patient: administrative sex, birth date of any precision, whether deceased."""
+    gender = (resource.gender or "").strip().lower()
+    if gender not in _SEXES and gender:
+        reading.issues.add(IssueKind.CLEANED, "Patient", "gender: not a known code, taken as unknown")
+    return PatientFact(
+        source=source,
+        sex=_SEXES.get(gender, Sex.UNKNOWN),
+        birth=reading.date(resource.birthDate, "Patient", "birthDate"),
+        is_deceased=bool(resource.deceasedBoolean or (resource.deceasedDateTime or "").strip()),
+    )
+
+
+def read_procedure(resource: Resource, source: Source, reading: Reading) -> ProcedureFact | None:
+    """Return a completed or ongoing Procedure of a concept group, dated by its end, else its start."""
+    groups = reading.coded_groups(resource.code)
+    if not groups:
+        groups = reading.text_groups(resource.code)
+    if not groups:
+        return None
+    if _code(resource.status) not in _PROCEDURE_DONE:
+        reading.issues.add(IssueKind.SKIPPED, "Procedure", "status: not completed or in progress")
+        return None
+    start, end = reading.period(resource.performedPeriod, "Procedure", "performedPeriod")
+    when = reading.date(resource.performedDateTime, "Procedure", "performedDateTime") or end or start
+    return ProcedureFact(source, groups, label(resource.code, "Procedure"), when)
+
+
+def _code(status: str | None) -> str:
+    return (status or "").strip().lower()
+
+
+def read_allergy(resource: Resource, source: Source, reading: Reading) -> AllergyFact | None:
+    """Return an active, not refuted allergy or adverse reaction to an iron medicine."""
+    substances = [resource.code, *(r.substance for r in resource.reaction or ())]
+    groups: frozenset[str] = frozenset()
+    for substance in substances:
+        groups |= _substance_groups(substance, reading)
+    if not groups & _IRON_GROUPS and _ADVERSE_EFFECT_OF_IRON not in groups:
+        return None
+    name = "AllergyIntolerance"
+    if verification(resource.verificationStatus, reading, name) in _REFUTED:
+        return None
+    if not is_active(resource.clinicalStatus, reading, name):
+        return None
+    return AllergyFact(
+        source=source,
+        display=label(resource.code, "iron"),
+        is_to_iv_iron=_IV_IRON in groups,
+        is_high_criticality=_code(resource.criticality) == "high",
+        names_anaphylaxis=_names_anaphylaxis(resource, reading),
+    )
+
+
+def _substance_groups(concept: CodeableConcept | None, reading: Reading) -> frozenset[str]:
+    if concept is None:
+        return frozenset()
+    products = [_coded_product(coding.system, coding.code, reading) for coding in concept.coding or ()]
+    groups = reading.coded_groups(concept)
+    if not any(products) and not groups:
+        products = [reading.terminology.drug_by_text(words) for words in texts(concept)]
+    return groups.union(*(i.groups for p in products if p is not None for i in p.ingredients))
+
+
+def _coded_product(system: str | None, code: str | None, reading: Reading) -> DrugProduct | None:
+    if not code:
+        return None
+    match reading.system(system):
+        case canonical if canonical == RXNORM:
+            return reading.terminology.drug_by_rxnorm(code.strip())
+        case canonical if canonical == ATC:
+            return reading.terminology.drug_by_atc(code.strip())
+        case _:
+            return None
+
+
+def _names_anaphylaxis(resource: Resource, reading: Reading) -> bool:
+    manifestations = [m for r in resource.reaction or () for m in r.manifestation or ()]
+    return any(
+        _ANAPHYLAXIS in reading.coded_groups(concept)
+        or any(_ANAPHYLAXIS_WORD.search(words) for words in texts(concept))
+        for concept in (resource.code, *manifestations)
+    )
+
+
+def read_order(resource: Resource, source: Source, reading: Reading) -> OrderFact | None:
+    """Return an open order of ferritin or of the iron panel."""
+    status = _code(resource.status)
+    if status not in _ORDER_OPEN or resource.doNotPerform or not _is_iron_order(resource.code, reading):
+        return None
+    return OrderFact(source, status, reading.date(resource.authoredOn, "ServiceRequest", "authoredOn"))
+
+
+def _is_iron_order(concept: CodeableConcept | None, reading: Reading) -> bool:
+    if concept is None:
+        return False
+    terminology = reading.terminology
+    codings = [(reading.system(c.system), c.code.strip()) for c in concept.coding or () if c.code]
+    if any(terminology.is_order_code(system, code) for system, code in codings):
+        return True
+    if any(not reading.is_local(system) for system, _ in codings):
+        return False
+    words = "; ".join(texts(concept))
+    if not words:
+        return False
+    is_panel = _IRON_PANEL_WORDS.search(words) is not None
+    return is_panel or terminology.observation_group_by_text(words) == _FERRITIN
+
+
+def read_family(resource: Resource, source: Source, reading: Reading) -> FamilyFact | None:
+    """Return restless legs syndrome in a blood relative, None when the history names none."""
+    certainty = _rls_certainty(resource, reading)
+    if certainty is None:
+        return None
+    if _code(resource.status) not in _FAMILY_READ:
+        reading.issues.add(IssueKind.SKIPPED, "FamilyMemberHistory", "status: not completed or partial")
+        return None
+    codes = [code.upper() for code in codes_of(resource.relationship)]
+    words = "; ".join(texts(resource.relationship))
+    if any(_NOT_BLOOD.search(code) for code in codes) or _NOT_BLOOD_WORDS.search(words):
+        return None
+    is_close = any(code in _FIRST_DEGREE for code in codes) or (
+        _FIRST_DEGREE_WORDS.search(words) is not None and _FARTHER_WORDS.search(words) is None
+    )
+    return FamilyFact(
+        source, label(resource.relationship, "relative"), is_first_degree=is_close, certainty=certainty
+    )
+
+
+def _rls_certainty(resource: Resource, reading: Reading) -> Certainty | None:
+    concepts = [c.code for c in resource.condition or ()]
+    if any(_RLS in reading.coded_groups(concept) for concept in concepts):
+        return Certainty.CODED
+    is_named = any(
+        not reading.coded_groups(c)
+        and (_RLS in reading.text_groups(c) or any(reading.is_family_history(t) for t in texts(c)))
+        for c in concepts
+    )
+    return Certainty.BY_TEXT if is_named else None

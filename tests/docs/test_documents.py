@@ -1,0 +1,111 @@
+"""The documents name what there is: settings, commands, cards, targets; and nothing that is not there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from cds_service.cli import main
+from cds_service.clinical.assessment import CardKey
+from cds_service.settings import PREFIX, Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FROM_PLAIN_NAMES = {"host": "HOST", "port": "PORT"}
+SETTINGS = [FROM_PLAIN_NAMES.get(name, f"{PREFIX}{name.upper()}") for name in Settings.model_fields]
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "Dockerfile", ROOT / "Makefile"]
+)
+
+
+def commands(group: click.Group, prefix: str = "rls-cds") -> list[str]:
+    """Return every command with its parents, as it is typed."""
+    found = []
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found.extend(commands(command, f"{prefix} {name}"))
+        else:
+            found.append(f"{prefix} {name}")
+    return found
+
+
+COMMANDS = commands(main)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_every_setting_is_in_the_table_of_the_readme(setting: str) -> None:
+    assert f"| `{setting}` |" in README
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_no_document_names_a_setting_that_does_not_exist(path: Path) -> None:
+    named = set(re.findall(rf"\b{PREFIX}[A-Z_]*[A-Z]\b", path.read_text(encoding="utf-8")))
+    assert named <= set(SETTINGS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_readme(command: str) -> None:
+    assert command in README
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_no_document_names_a_command_that_does_not_exist(path: Path) -> None:
+    known = {tuple(command.split()[1:]) for command in COMMANDS}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        for words in re.findall(r"\brls-cds ((?:[a-z]+ ?)+)", line):
+            typed = tuple(words.split())
+            assert any(typed[: len(command)] == command for command in known), line
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_of_a_command_is_in_the_readme(command: str) -> None:
+    parent: click.Command = main
+    for word in command.split()[1:]:
+        assert isinstance(parent, click.Group)
+        parent = parent.commands[word]
+    options = [option for item in parent.params for option in item.opts if option.startswith("--")]
+    assert [option for option in options if option not in README] == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_no_document_names_a_make_target_that_does_not_exist(path: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = set(re.findall(r"`(?:[A-Z_]+=\S+ )*make ([a-z-]+)", path.read_text(encoding="utf-8")))
+    assert named <= targets
+
+
+@pytest.mark.parametrize("key", list(CardKey))
+def test_every_card_is_documented(key: CardKey) -> None:
+    assert f"| {key.value} | `{key.topic_code}` |" in (ROOT / "docs" / "cards.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("exit_code", [0, 1, 2, 3])
+def test_every_exit_code_is_in_the_readme(exit_code: int) -> None:
+    assert f"| {exit_code} |" in README
+
+
+@pytest.mark.parametrize(
+    "sentence", ["not clinically validated", "not CE marked", "For clinicians, who decide"]
+)
+def test_the_readme_states_the_intended_use(sentence: str) -> None:
+    assert sentence.lower() in README.lower()
+
+
+def test_generated_parts_are_current_and_links_lead_somewhere() -> None:
+    result = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "docs.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("name", ["runtime.txt", "dev.txt", "build.txt"])
+def test_requirements_are_pinned_with_hashes_and_name_no_index(name: str) -> None:
+    text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
+    assert "://" not in text
+    assert "index" not in text
+    packages = re.split(r"\n(?=\S)", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).strip())
+    assert all("==" in package and "--hash=sha256:" in package for package in packages)

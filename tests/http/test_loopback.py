@@ -1,0 +1,128 @@
+"""The real server: two processes, chunked bodies, requests that are not even HTTP."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection, HTTPResponse
+
+import pytest
+
+from tests.http.requests import SERVICE, call_body
+
+_START_SECONDS = 30
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_up(port: int) -> bool:
+    try:
+        with closing(HTTPConnection("127.0.0.1", port, timeout=2)) as connection:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """The port of a server started as a user starts it."""
+    chosen = free_port()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("RLS_CDS_")},
+        "PORT": str(chosen),
+        "RLS_CDS_AS_OF": "2026-11-22",
+        "RLS_CDS_MAX_BODY": "100000",
+    }
+    command = [sys.executable, "-c", "from cds_service.cli import main; main()", "serve"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as server:
+        deadline = time.monotonic() + _START_SECONDS
+        while not is_up(chosen):
+            assert server.poll() is None, (server.stderr.read() if server.stderr else b"").decode()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield chosen
+        server.terminate()
+        server.communicate(timeout=20)
+
+
+def post(
+    port: int, body: object, headers: dict[str, str] | None = None, *, is_chunked: bool = False
+) -> HTTPResponse:
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request(
+        "POST",
+        SERVICE,
+        body=body,
+        headers={"Content-Type": "application/json", **(headers or {})},
+        encode_chunked=is_chunked,
+    )
+    return connection.getresponse()
+
+
+def raw(port: int, request: bytes) -> tuple[bytes, bytes]:
+    """Return head and body of the answer to bytes as they are."""
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head, body
+
+
+def test_discovery_is_served(port: int) -> None:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("GET", "/cds-services")
+        response = connection.getresponse()
+        assert response.status == 200
+        assert json.loads(response.read())["services"]
+
+
+def test_a_call_without_data_is_412(port: int) -> None:
+    response = post(port, json.dumps(call_body(prefetch=...)))
+    assert response.status == 412
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert json.loads(response.read())["resourceType"] == "OperationOutcome"
+
+
+@pytest.mark.parametrize(("size", "status"), [(90_000, 412), (200_000, 413)])
+def test_a_chunked_body_is_read_up_to_the_limit(port: int, size: int, status: int) -> None:
+    body = json.dumps(call_body(prefetch=...)).encode()
+    chunks = iter([body, *([b" " * 1000] * (size // 1000))])
+    response = post(port, chunks, {"Transfer-Encoding": "chunked"}, is_chunked=True)
+    assert response.status == status
+    assert json.loads(response.read())["resourceType"] == "OperationOutcome"
+
+
+HEAD = f"POST {SERVICE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", b"400"),
+        (b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"414"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nBad Header: x\r\n\r\n", b"400"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n\r\n", b"400"),
+        (HEAD + b"Transfer-Encoding: gzip\r\n\r\nxyz\r\n\r\n", b"501"),
+        (HEAD + b"Content-Length: 100\r\n\r\n{", b"400"),
+        (HEAD + b"Content-Length: -5\r\n\r\n{", b"400"),
+    ],
+)
+def test_even_broken_http_is_answered_in_json(port: int, request_bytes: bytes, status: bytes) -> None:
+    head, body = raw(port, request_bytes)
+    assert head.split(b" ")[1] == status
+    assert b"application/json" in head
+    assert b"Access-Control-Allow-Origin: *" in head
+    assert json.loads(body)["resourceType"] == "OperationOutcome"

@@ -1,0 +1,391 @@
+"""The command line: what it prints, where it writes, and its exit codes."""
+
+import json
+import re
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds_service.assess import Answer
+from cds_service.cli import main
+from cds_service.cli.explain import cards_text, explain_plain, explain_text, line_width
+from cds_service.cli.server import error_answer, options
+from cds_service.cli.shift import WRITTEN_FOR, shift_dates
+from cds_service.clinical.assessment import (
+    Assessment,
+    CardKey,
+    Evidence,
+    Factor,
+    Outcome,
+    RlsStatus,
+    Withheld,
+)
+from cds_service.clinical.facts import (
+    Certainty,
+    DataIssue,
+    Facts,
+    IssueKind,
+    Need,
+    NeedState,
+    PartialDate,
+    Presence,
+)
+from cds_service.clinical.facts import Source as RecordSource
+from cds_service.protocol.responses import Action, Card, Source, Suggestion
+from cds_service.resources import fixtures_dir
+from cds_service.settings import Settings
+
+
+def run(*arguments: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(
+        main, arguments, input=stdin, env={"RLS_CDS_AS_OF": "2026-11-22", **(env or {})}
+    )
+
+
+def fixture(name: str) -> str:
+    return str(fixtures_dir() / name / "request.json")
+
+
+def age_on(day: date, birth: date) -> int:
+    return day.year - birth.year - ((day.month, day.day) < (birth.month, birth.day))
+
+
+# ------------------------------------------------------------------------------------------ evaluate
+
+
+def test_evaluate_prints_the_cards() -> None:
+    result = run("evaluate", fixture("readme-patient"))
+    assert result.exit_code == 0
+    assert re.match(r"\[(info|warning)\] ", result.stdout)
+
+
+def test_evaluate_reads_standard_input_and_prints_the_answer_as_sent() -> None:
+    body = Path(fixture("readme-patient")).read_bytes()
+    result = run("evaluate", "-", "--json", stdin=body)
+    assert result.exit_code == 0
+    answer = json.loads(result.stdout)
+    assert list(answer) == ["cards"]
+    assert answer["cards"]
+
+
+def test_evaluate_takes_the_day_of_assessment() -> None:
+    on_time = run("evaluate", fixture("readme-patient"), "--as-of", "2026-11-22").stdout
+    later = run("evaluate", fixture("readme-patient"), "--as-of", "2029-11-22").stdout
+    assert on_time == run("evaluate", fixture("readme-patient")).stdout
+    assert later != on_time
+
+
+def test_evaluate_explains() -> None:
+    result = run("evaluate", fixture("readme-patient"), "--explain")
+    assert result.exit_code == 0
+    for heading in (
+        "Restless legs syndrome: documented",
+        "Factors present",
+        "Factors unknown",
+        "Cards not shown",
+    ):
+        assert heading in result.stdout
+    as_json = json.loads(run("evaluate", fixture("readme-patient"), "--explain", "--json").stdout)
+    assert set(as_json) == {"cards", "explanation"}
+    assert as_json["explanation"]["restlessLegs"] == "documented"
+
+
+def test_missing_data_is_exit_code_3() -> None:
+    result = run("evaluate", fixture("sandbox-no-prefetch"))
+    assert result.exit_code == 3
+    assert "Required data is missing" in result.stderr
+    assert result.stdout == ""
+    explained = run("evaluate", fixture("sandbox-no-prefetch"), "--explain")
+    assert explained.exit_code == 3
+    assert "not asked" in explained.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin"),
+    [
+        (("evaluate", "-"), b""),
+        (("evaluate", "-"), b"{}"),
+        (("evaluate", "-"), b"\xff"),
+        (("evaluate", fixture("sandbox-order-sign-r4")), b""),
+        (("evaluate", "no-such-file.json"), b""),
+        (("evaluate", "-", "--as-of", "yesterday"), b"{}"),
+        (("evaluate",), b""),
+        (("fixtures",), b""),
+        (("no-such-command",), b""),
+    ],
+)
+def test_unusable_input_is_exit_code_2(arguments: tuple[str, ...], stdin: bytes) -> None:
+    result = run(*arguments, stdin=stdin)
+    assert result.exit_code == 2
+    assert result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", [("serve",), ("evaluate", "-"), ("fixtures", "--out", "x")])
+def test_a_bad_setting_is_exit_code_2(command: tuple[str, ...], tmp_path: Path) -> None:
+    arguments = tuple(str(tmp_path / part) if part == "x" else part for part in command)
+    result = run(*arguments, env={"RLS_CDS_MAX_BODY": "much"})
+    assert result.exit_code == 2
+    assert "RLS_CDS_MAX_BODY" in result.stderr
+
+
+def test_help_and_version() -> None:
+    assert "Exit codes" in run("--help").stdout
+    assert run("--version").stdout.startswith("rls-cds, version ")
+
+
+def test_knowledge_lint_finds_nothing() -> None:
+    assert run("knowledge", "lint").exit_code == 0
+
+
+# ----------------------------------------------------------------------------------------- explaining
+
+WHEN = PartialDate(date(2026, 11, 1), date(2026, 11, 1), None, "2026-11-01")  # type: ignore[arg-type]
+EVIDENCE = Evidence(RecordSource(1, "Observation", "f1"), "ferritin 20 ng/mL", WHEN)
+FACTORS = (
+    Factor("iron.low", Presence.PRESENT, "A", (EVIDENCE,)),
+    Factor(
+        "drug.ssri",
+        Presence.PRESENT,
+        "A",
+        (
+            Evidence(
+                RecordSource(2, "MedicationStatement"),
+                "sertraline",
+                None,
+                Certainty.BY_TEXT,
+                is_possible=True,
+            ),
+        ),
+    ),
+    Factor("neuropathy", Presence.ABSENT, "B"),
+    Factor("pregnancy", Presence.UNKNOWN, "A", (), "Conditions were not read"),
+)
+ANSWER = Answer(
+    (),
+    Assessment(
+        rls=RlsStatus.POSSIBLE,
+        is_plmd_only=False,
+        outcome=Outcome.ANSWERED,
+        cards=(),
+        withheld=(Withheld(CardKey.IRON_01, "a ferritin is on record"),),
+        factors=FACTORS,
+        sources=frozenset(),
+    ),
+    Facts(
+        patient=None,
+        needs={Need.PATIENT: NeedState.ANSWERED, Need.IRON_RESULTS: NeedState.FAILED},
+        iron_searches={},
+        issues=(
+            DataIssue(IssueKind.SKIPPED, "Observation", "status", 2),
+            DataIssue(IssueKind.SEARCH_FAILED, "Condition", ""),
+        ),
+    ),
+)
+
+
+def test_an_explanation_reads_as_it_should() -> None:
+    assert explain_text(ANSWER, str.upper, 80) == "\n".join(
+        [
+            "Restless legs syndrome: possible",
+            "",
+            "Data",
+            "----",
+            "  answered:   patient",
+            "  failed:     ironResults",
+            "  not asked:  contextResults, conditions, medicationStatements,",
+            "              medicationRequests, ironTreatments, procedures, allergies,",
+            "              ironOrders, familyHistory",
+            "",
+            "Factors present",
+            "---------------",
+            "  IRON.LOW [iron.low, weight A]",
+            "      ferritin 20 ng/mL, 2026-11-01 (Observation/f1)",
+            "  DRUG.SSRI [drug.ssri, weight A]",
+            "      sertraline, by text, possible (MedicationStatement/(no id))",
+            "",
+            "Factors absent (looked for and not there)",
+            "-----------------------------------------",
+            "  NEUROPATHY",
+            "",
+            "Factors unknown (not read, or not decidable)",
+            "--------------------------------------------",
+            "  PREGNANCY [pregnancy, weight A]: Conditions were not read",
+            "",
+            "Cards not shown",
+            "---------------",
+            "  IRON-01   a ferritin is on record",
+            "",
+            "Cleaned up or skipped while reading",
+            "-----------------------------------",
+            "  Observation: skipped (status), 2 times",
+            "  Condition: search failed",
+        ],
+    )
+
+
+def test_an_explanation_without_findings_says_none() -> None:
+    empty = Answer((), Assessment(**{**as_arguments(ANSWER.assessment), "factors": ()}), Facts(None, {}, {}))
+    text = explain_text(empty, str, 80)
+    assert text.count("  none") == 3
+    assert "Cleaned up" not in text
+
+
+def as_arguments(assessment: Assessment) -> dict[str, Any]:
+    return {name: getattr(assessment, name) for name in assessment.__slots__}
+
+
+def test_the_plain_explanation_holds_the_same() -> None:
+    plain = explain_plain(ANSWER, str.upper)
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain["data"] == {"patient": "answered", "ironResults": "failed"}
+    assert plain["withheld"] == [{"card": "IRON-01", "reason": "a ferritin is on record"}]
+
+
+def test_cards_are_wrapped_and_their_suggestions_listed() -> None:
+    action = Action(type="create", description="d", resource={"resourceType": "ServiceRequest"})
+    card = Card(
+        summary="Ferritin 20 ng/mL: low for RLS",
+        detail="First line of the detail that is long enough to be wrapped.\n\n- an item that is long enough as well",
+        indicator="warning",
+        source=Source(label="s"),
+        suggestions=(Suggestion(label="Order ferritin", actions=(action,)),),
+        selection_behavior="any",
+    )
+    assert cards_text([card], 40).splitlines() == [
+        "[warning] Ferritin 20 ng/mL: low for RLS",
+        "",
+        "    First line of the detail that is",
+        "    long enough to be wrapped.",
+        "",
+        "    - an item that is long enough as",
+        "      well",
+        "",
+        "    > Order ferritin",
+    ]
+    assert cards_text([], 80) == "No card: the service has nothing to say."
+    assert 60 <= line_width() <= 100
+
+
+# ------------------------------------------------------------------------------------------- fixtures
+
+
+def test_fixtures_are_written_with_their_dates_moved(tmp_path: Path) -> None:
+    result = run("fixtures", "--as-of", "2029-11-22", "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0
+    written = sorted((tmp_path / "out").rglob("*.json"))
+    assert len(written) >= 25
+    assert result.stdout.startswith(f"{len(written)} sample requests written to ")
+    for path in written:
+        assert json.loads(path.read_text(encoding="utf-8"))["hookInstance"]
+
+
+@pytest.mark.parametrize("day", ["2029-11-22", "2028-02-29", "2026-01-01"])
+@pytest.mark.parametrize("name", ["readme-patient", "us-core-child", "iv-iron-recheck", "stale-result"])
+def test_a_moved_fixture_gives_the_same_cards_on_its_day(tmp_path: Path, name: str, day: str) -> None:
+    run("fixtures", "--as-of", day, "--out", str(tmp_path))
+    moved = json.loads(
+        run("evaluate", str(tmp_path / name / "request.json"), "--as-of", day, "--json").stdout
+    )
+    original = json.loads(run("evaluate", fixture(name), "--json").stdout)
+    assert [(card["indicator"], card["source"]["topic"]["code"]) for card in moved["cards"]] == [
+        (card["indicator"], card["source"]["topic"]["code"]) for card in original["cards"]
+    ]
+
+
+def test_fixtures_stay_as_they_are_on_their_own_day(tmp_path: Path) -> None:
+    run("fixtures", "--as-of", WRITTEN_FOR.isoformat(), "--out", str(tmp_path))
+    for path in tmp_path.rglob("*.json"):
+        assert path.read_bytes() == (fixtures_dir() / path.relative_to(tmp_path)).read_bytes()
+
+
+def test_a_folder_that_cannot_be_written_is_exit_code_2(tmp_path: Path) -> None:
+    (tmp_path / "readme-patient").write_text("", encoding="utf-8")
+    assert run("fixtures", "--out", str(tmp_path)).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "to", "moved"),
+    [
+        ('{"effectiveDateTime": "2026-11-01"}', date(2026, 11, 23), '{"effectiveDateTime": "2026-11-02"}'),
+        (
+            '{"issued":"2026-10-30T08:15:00.5+01:00"}',
+            date(2026, 11, 20),
+            '{"issued":"2026-10-28T08:15:00.5+01:00"}',
+        ),
+        (
+            '{"event": ["2026-11-01", "2026-11-02 08:00"]}',
+            date(2026, 11, 30),
+            '{"event": ["2026-11-09", "2026-11-10 08:00"]}',
+        ),
+        ('{"onsetDateTime": "2026-10"}', date(2029, 8, 18), '{"onsetDateTime": "2029-07"}'),
+        ('{"onsetDateTime": "2026-12"}', date(2026, 12, 1), '{"onsetDateTime": "2027-01"}'),
+        ('{"start": "2024"}', date(2029, 8, 18), '{"start": "2027"}'),
+        ('{"birthDate": "2008-11"}', date(2029, 8, 18), '{"birthDate": "2011-08"}'),
+        ('{"authoredOn": "2026-02-30"}', date(2029, 8, 18), '{"authoredOn": "2026-02-30"}'),
+        ('{"authoredOn": "2026-13"}', date(2029, 8, 18), '{"authoredOn": "2026-13"}'),
+        ('{"authoredOn": "9999-12-31"}', date(2029, 8, 18), '{"authoredOn": "9999-12-31"}'),
+        (
+            '{"value": 2024, "code": "2024", "id": "2026-10"}',
+            date(2029, 8, 18),
+            '{"value": 2024, "code": "2024", "id": "2026-10"}',
+        ),
+        ('["2024", "2024-10"]', date(2029, 8, 18), '["2024", "2024-10"]'),
+        (
+            '{"text": "since 2026-11-01", "a": "[\\"2026-11-01\\"]"}',
+            date(2029, 8, 18),
+            '{"text": "since 2026-11-01", "a": "[\\"2026-11-01\\"]"}',
+        ),
+        ('{"value": 74.80, "code": "2276-4"}', date(2029, 8, 18), '{"value": 74.80, "code": "2276-4"}'),
+    ],
+)
+def test_dates_move_and_nothing_else(written: str, to: date, moved: str) -> None:
+    assert shift_dates(written, to) == moved
+
+
+@given(
+    st.dates(date(1900, 1, 1), WRITTEN_FOR),
+    st.dates(date(2020, 1, 1), date(2060, 12, 31)),
+)
+def test_a_birth_date_keeps_the_age(birth: date, to: date) -> None:
+    moved = date.fromisoformat(
+        json.loads(shift_dates(json.dumps({"birthDate": birth.isoformat()}), to))["birthDate"]
+    )
+    assert age_on(to, moved) == age_on(WRITTEN_FOR, birth)
+    for days in (
+        1,
+        30,
+    ):  # nor does it come nearer to or farther from the next birthday by more than a leap day
+        before, after = timedelta(days=days + 1), timedelta(days=days - 1)
+        assert (
+            age_on(to + after, moved) <= age_on(WRITTEN_FOR + timedelta(days=days), birth) + 1
+            and age_on(to + before, moved) >= age_on(WRITTEN_FOR + timedelta(days=days), birth) - 1
+        )
+
+
+@given(st.dates(date(1990, 1, 1), date(2027, 1, 1)), st.dates(date(2020, 1, 1), date(2060, 12, 31)))
+def test_a_day_keeps_its_distance(day: date, to: date) -> None:
+    moved = json.loads(shift_dates(json.dumps({"date": day.isoformat()}), to))["date"]
+    assert (to - date.fromisoformat(moved)) == (WRITTEN_FOR - day)
+
+
+# --------------------------------------------------------------------------------------------- server
+
+
+@pytest.mark.parametrize(("host", "bind"), [("127.0.0.1", "127.0.0.1:8080"), ("::1", "[::1]:8080")])
+def test_the_server_is_configured_by_the_settings(host: str, bind: str) -> None:
+    chosen = options(Settings(host=host, workers=3))
+    assert (chosen["bind"], chosen["workers"], chosen["preload_app"]) == (bind, 3, True)
+
+
+def test_an_error_outside_the_application_is_a_whole_answer() -> None:
+    head, _, body = error_answer(RuntimeError("Zq7CANARYx")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 500 ")
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert b"CANARY" not in body
+    assert json.loads(body)["resourceType"] == "OperationOutcome"

@@ -1,0 +1,180 @@
+"""Settings and profile: defaults, what each variable takes, and a clear reason for what it does not."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from cds_service.clinical.assessment import Order
+from cds_service.resources import MANIFEST, ResourceMissing, cards_dir, find_folder, fixtures_dir
+from cds_service.settings import Settings, SettingsError, load_profile, load_settings, read_profile
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    settings = load_settings({})
+    assert (settings.environment, settings.host, settings.port) == ("development", "127.0.0.1", 8080)
+    assert settings.max_body == 10 * 1024 * 1024
+    assert (settings.as_of, settings.zone, settings.screening) == (None, ZoneInfo("UTC"), None)
+    assert settings.canonical_base == "https://rls-iron-cds.example.org"
+    assert (settings.workers, settings.threads) == (2, 16)
+
+
+def test_every_variable_is_read() -> None:
+    settings = load_settings(
+        {
+            "HOST": "::1",
+            "PORT": "9000",
+            "RLS_CDS_AS_OF": "2026-11-22",
+            "RLS_CDS_ZONE": "Europe/Vienna",
+            "RLS_CDS_MAX_BODY": "2048",
+            "RLS_CDS_CANONICAL_BASE": "https://terms.example.org/rls",
+            "RLS_CDS_WORKERS": "1",
+            "RLS_CDS_THREADS": "4",
+            "RLS_CDS_SCREENING": "off",
+            "RLS_CDS_ENVIRONMENT": "development",
+            "PATH": "/usr/bin",
+        },
+    )
+    assert settings == Settings(
+        host="::1",
+        port=9000,
+        as_of=date(2026, 11, 22),
+        zone=ZoneInfo("Europe/Vienna"),
+        max_body=2048,
+        canonical_base="https://terms.example.org/rls",
+        workers=1,
+        threads=4,
+        screening=False,
+    )
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert load_settings({"RLS_CDS_AS_OF": "", "PORT": ""}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "http"),
+        ("HOST", "a b"),
+        ("RLS_CDS_AS_OF", "22.11.2026"),
+        ("RLS_CDS_AS_OF", "2026-02-30"),
+        ("RLS_CDS_AS_OF", "20261122"),
+        ("RLS_CDS_AS_OF", "0"),
+        ("RLS_CDS_AS_OF", "2026-11-22T00:00:00"),
+        ("RLS_CDS_ZONE", "Vienna"),
+        ("RLS_CDS_ZONE", "../etc/passwd"),
+        ("RLS_CDS_MAX_BODY", "10MB"),
+        ("RLS_CDS_MAX_BODY", "10"),
+        ("RLS_CDS_CANONICAL_BASE", "http://terms.example.org"),
+        ("RLS_CDS_CANONICAL_BASE", "https://terms.example.org/"),
+        ("RLS_CDS_CANONICAL_BASE", "https://terms.example.org/a?b"),
+        ("RLS_CDS_SCREENING", "perhaps"),
+        ("RLS_CDS_ENVIRONMENT", "test"),
+        ("RLS_CDS_WORKERS", "0"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name_and_not_repeated(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({name: value})
+    assert str(caught.value).startswith(f"{name}: ")
+    assert "errors.pydantic" not in str(caught.value)
+
+
+def test_all_bad_values_are_told_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"PORT": "x", "RLS_CDS_ZONE": "x"})
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("name", ["RLS_CDS_ASOF", "RLS_CDS_HOST", "RLS_CDS_PORT", "RLS_CDS_"])
+def test_a_mistyped_variable_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"Not a setting: {name}"):
+        load_settings({name: "1"})
+
+
+@pytest.mark.parametrize(
+    ("extra", "reason"),
+    [
+        ({"RLS_CDS_SCREENING": "on", "RLS_CDS_AS_OF": "2026-11-22"}, "RLS_CDS_AS_OF .* development only"),
+        ({}, "RLS_CDS_SCREENING must be true or false in production"),
+    ],
+)
+def test_production_leaves_nothing_open(extra: dict[str, str], reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        load_settings({"RLS_CDS_ENVIRONMENT": "production", **extra})
+
+
+def test_production_starts_when_screening_is_decided() -> None:
+    assert load_settings({"RLS_CDS_ENVIRONMENT": "production", "RLS_CDS_SCREENING": "no"}).screening is False
+
+
+def test_the_packaged_profile_codes_every_order_and_screens() -> None:
+    profile = load_profile(Settings())
+    assert (profile.name, profile.is_screening_on) == ("default", True)
+    codes = {order: [coding.code for coding in codings] for order, codings in profile.order_codings.items()}
+    assert codes == {Order.FERRITIN: ["2276-4"], Order.IRON_PANEL: ["50190-8"], Order.CRP: ["1988-5"]}
+    assert all(
+        coding.system == "http://loinc.org" and coding.display
+        for codings in profile.order_codings.values()
+        for coding in codings
+    )
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_a_site_decides_on_screening(*, is_on: bool) -> None:
+    assert load_profile(Settings(screening=is_on)).is_screening_on is is_on
+
+
+ORDERS = '[[orders.ferritin]]\nsystem = "s"\ncode = "c"\ndisplay = "d"\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "name = ",
+        f'name = "x"\n{ORDERS}',
+        f'name = "x y"\nscreening = true\n{ORDERS}',
+        f'name = "x"\nscreening = true\nmore = 1\n{ORDERS}',
+        f'name = "x"\nscreening = true\n{ORDERS.replace("ferritin", "magnesium")}',
+        f'name = "x"\nscreening = true\n{ORDERS.replace("code = ", "kode = ")}',
+    ],
+)
+def test_a_wrong_profile_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="client profile"):
+        read_profile(text)
+
+
+def test_the_folders_of_the_distribution_are_found() -> None:
+    for folder in (cards_dir(), fixtures_dir()):
+        assert (folder / MANIFEST).is_file()
+
+
+def place(folder: Path, **files: Any) -> Path:
+    folder.mkdir(parents=True)
+    for name in files:
+        (folder / name.replace("_toml", ".toml")).write_text("", encoding="utf-8")
+    return folder
+
+
+def test_a_wheel_carries_its_folders_inside(tmp_path: Path) -> None:
+    inside = place(tmp_path / "site" / "cds_service" / "_cards", manifest_toml=1)
+    assert find_folder("cards", tmp_path / "site" / "cds_service") == inside
+
+
+def test_a_checkout_comes_before_a_copy_left_inside(tmp_path: Path) -> None:
+    place(tmp_path / "repo" / "cds_service" / "_cards", manifest_toml=1)
+    beside = place(tmp_path / "repo" / "cards", manifest_toml=1)
+    assert find_folder("cards", tmp_path / "repo" / "cds_service") == beside
+
+
+def test_a_folder_that_only_has_the_name_is_not_ours(tmp_path: Path) -> None:
+    place(tmp_path / "cards", other_toml=1)
+    (tmp_path / "cds_service").mkdir()
+    with pytest.raises(ResourceMissing, match=r"no cards folder with a manifest\.toml"):
+        find_folder("cards", tmp_path / "cds_service")
