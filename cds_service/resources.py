@@ -32,5 +32,4 @@ def find_folder(name: str, package: Path = _PACKAGE) -> Path:
     for folder in (package.parent / name, package / f"_{name}"):
         if (folder / MANIFEST).is_file():
             return folder
-    message = f"This installation has no {name} folder with a {MANIFEST}."
-    raise ResourceMissing(message)
+    raise ResourceMissing(f"This installation has no {name} folder with a {MANIFEST}.")

@@ -37,16 +37,14 @@ def _zone(value: object) -> object:
     try:
         return ZoneInfo(value) if isinstance(value, str) else value
     except (KeyError, ValueError, OSError):
-        message = "must be a time zone name such as Europe/Vienna"
-        raise ValueError(message) from None
+        raise ValueError("must be a time zone name such as Europe/Vienna") from None
 
 
 def _day(value: object) -> object:
     if not isinstance(value, str):
         return value
     if not _DAY.fullmatch(value):
-        message = "must be a day written as YYYY-MM-DD"
-        raise ValueError(message)
+        raise ValueError("must be a day written as YYYY-MM-DD")
     return date.fromisoformat(value)
 
 
@@ -77,11 +75,9 @@ class Settings(BaseModel):
     def _production_decides(self) -> Self:
         """Refuse in production what only development may do or leave open."""
         if self.environment == "production" and self.as_of is not None:
-            message = f"{PREFIX}AS_OF fixes the day of assessment and is for development only"
-            raise ValueError(message)
+            raise ValueError(f"{PREFIX}AS_OF fixes the day of assessment and is for development only")
         if self.environment == "production" and self.screening is None:
-            message = f"{PREFIX}SCREENING must be true or false in production"
-            raise ValueError(message)
+            raise ValueError(f"{PREFIX}SCREENING must be true or false in production")
         return self
 
 
@@ -94,8 +90,9 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     variables = {_variable(name): name for name in Settings.model_fields}
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in variables)
     if unknown:
-        message = f"Not a setting: {', '.join(unknown)}. There are: {', '.join(sorted(variables))}."
-        raise SettingsError(message)
+        raise SettingsError(
+            f"Not a setting: {', '.join(unknown)}. There are: {', '.join(sorted(variables))}."
+        )
     values = {name: environ[variable] for variable, name in variables.items() if environ.get(variable)}
     try:
         return Settings.model_validate(values)
@@ -137,8 +134,7 @@ def read_profile(text: str) -> ClientProfile:
     try:
         file = _ProfileFile.model_validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, ValidationError) as error:
-        message = f"The client profile cannot be read: {error}"
-        raise SettingsError(message) from None
+        raise SettingsError(f"The client profile cannot be read: {error}") from None
     codings = {
         order.value: tuple(OrderCoding(coding.system, coding.code, coding.display) for coding in listed)
         for order, listed in file.orders.items()

@@ -3,7 +3,8 @@
 - `type: ignore` names its code and its reason, `noqa` its reason
 - no coverage pragma in the package
 - no function over 60 lines, no module over 450
-- no open, print or input, and no reading of paths, in the pure rooms (knowledge and rendering read their own files once)
+- no open, print or input, and no reading of files, in clinical and protocol (knowledge and rendering read
+  their own files once)
 - no unfinished work left in a comment
 """
 

@@ -13,9 +13,9 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from cds_service.app import templates
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import load
+from cds_service.web.discovery import templates
 
 ROOT = Path(__file__).resolve().parent.parent
 PART = re.compile(

@@ -102,6 +102,34 @@ def patient(
     return made
 
 
+class _Fields(dict[str, Any]):
+    """The fields of one fact; it knows which of them nobody asked for, so that no typing error passes."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        """Start with nothing asked for."""
+        super().__init__(given)
+        self._asked: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a field or the default."""
+        self._asked.add(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name: str) -> Any:
+        self._asked.add(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self._asked.add(str(name))
+        return super().__contains__(name)
+
+    def refuse_leftovers(self, kind: str) -> None:
+        """Raise when a field was never asked for."""
+        if left := sorted(str(name) for name in self if name not in self._asked):
+            message = f"{kind} has fields that nobody reads: {left}"
+            raise ValueError(message)
+
+
 class RecordBuilder:
     """Turns facts into resources of one patient and sorts them by the search that would find them."""
 
@@ -133,12 +161,15 @@ class RecordBuilder:
             "allergy": self._allergy,
             "resource": self._resource,
         }
+        given = _Fields(fields) if isinstance(fields, Mapping) and kind != "resource" else fields
         if kind in LABORATORY:
-            self._result(kind, fields)
+            self._result(kind, given)
         elif kind in NAMED_DIAGNOSES:
-            self._condition(NAMED_DIAGNOSES[kind], fields)
+            self._condition(NAMED_DIAGNOSES[kind], given)
         else:
-            makers[kind](fields)
+            makers[kind](given)
+        if isinstance(given, _Fields):
+            given.refuse_leftovers(kind)
 
     def _put(self, search: str, resource_type: str, **members: Any) -> None:
         made: Json = {"resourceType": resource_type, "id": f"r{next(self._numbers)}"}
@@ -237,7 +268,7 @@ class RecordBuilder:
             status=status,
             subject=self._subject,
             effectivePeriod=_period(given.get("since"), given.get("until")),
-            effectiveDateTime=_day(given.get("on")),
+            effectiveDateTime=_day(given.get("date")),
             dateAsserted=_day(given.get("asserted")),
             dosage=_dosage(given),
             **self._medicine(given),
@@ -283,10 +314,9 @@ class RecordBuilder:
         )
 
     def _family(self, given: Mapping[str, Any]) -> None:
-        system, code, display = NAMED_DIAGNOSES["RLS"]
-        relation = given["relation"]
-        said = given.get("text")
-        condition = concept(None, None, None, said) if said else concept(system, code, display)
+        relation, said = given["relation"], given.get("text")
+        code = given.get("diagnosis", "G25.81")
+        condition = concept(None, None, None, said) if said else concept(ICD_10_CM, code, DIAGNOSES[code])
         self._put(
             "familyHistory",
             "FamilyMemberHistory",

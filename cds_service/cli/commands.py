@@ -5,8 +5,7 @@ missing, so that no assessment was made.
 """
 
 import json
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -20,14 +19,17 @@ from cds_service.app import build_assess, system_clock, warm_app
 from cds_service.assess import Answer, PatientView, RequiredDataMissing
 from cds_service.cli.explain import NameOf, cards_text, explain_plain, explain_text, line_width
 from cds_service.cli.shift import WRITTEN_FOR, write_shifted
+from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import load
+from cds_service.knowledge.lint import lint
 from cds_service.protocol.envelope import parse_hook_request
 from cds_service.protocol.errors import BadRequest
 from cds_service.protocol.responses import CardsResponse, to_plain
 from cds_service.resources import ResourceMissing, fixtures_dir
 from cds_service.settings import Settings, SettingsError, load_settings
-from cds_service.web.discovery import HOOK, SERVICE_ID
+from cds_service.web.discovery import HOOK
 from cds_service.web.logs import log_to_stderr
+from cds_service.web.service import patient_view
 
 PROBLEMS, UNUSABLE, DATA_MISSING = 1, 2, 3
 
@@ -35,12 +37,24 @@ _DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
 class CommandError(click.ClickException):
-    """A sentence for the user, and the exit code that goes with it."""
+    """Usage, settings or input that cannot be used."""
 
-    def __init__(self, message: str, exit_code: int = UNUSABLE) -> None:
-        """Keep both."""
-        super().__init__(message)
-        self.exit_code = exit_code
+    exit_code = UNUSABLE
+
+
+class ProblemsFoundError(click.ClickException):
+    """A check found problems."""
+
+    exit_code = PROBLEMS
+
+
+class DataMissingError(click.ClickException):
+    """No assessment was made, because required data is missing."""
+
+    exit_code = DATA_MISSING
+
+    def __init__(self, missing: tuple[str, ...]) -> None:
+        super().__init__(f"Required data is missing, no assessment was made: {', '.join(missing)}.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,8 +80,6 @@ def serve() -> None:
         f"Serving http://{settings.host}:{settings.port}/cds-services ({settings.environment}), Ctrl+C stops",
         err=True,
     )
-    # gunicorn reads sys.argv for its own options; ours come from the environment alone.
-    sys.argv = sys.argv[:1]
     Server(settings, lambda: warm_app(settings)).run()
 
 
@@ -82,12 +94,13 @@ def evaluate(file: IO[bytes], as_of: datetime | None, *, as_json: bool, explain:
     """Assess the patient-view request in FILE (- for standard input) and print the cards."""
     settings = _settings()
     clock = FixedClock(settings.zone, as_of.date()) if as_of else system_clock(settings)
-    answer = assess_request(file.read(), build_assess(settings, clock=clock))
-    click.echo(
-        answer_json(answer, explain=explain)
-        if as_json
-        else answer_text(answer, _factor_name, explain=explain)
-    )
+    shown = partial(answer_json if as_json else answer_text, name_of=_factor_name, explain=explain)
+    try:
+        click.echo(shown(assess_request(file.read(), build_assess(settings, clock=clock))))
+    except RequiredDataMissing as error:
+        if explain:
+            click.echo(shown(error.answer))
+        raise DataMissingError(error.missing) from None
 
 
 @main.command()
@@ -110,23 +123,29 @@ def knowledge() -> None:
     """Look after the knowledge base."""
 
 
+@knowledge.command("lint")
+def knowledge_lint() -> None:
+    """Check digits, sources, orphans, overlaps and dates; exit code 1 when something has to be mended."""
+    base = load()
+    report(lint(base, [key.value for key in CardKey]), f"knowledge {base.version}")
+
+
+def report(problems: Sequence[object], subject: str) -> None:
+    """Print what was checked and every problem; raises `ProblemsFoundError` when there is one."""
+    for problem in problems:
+        click.echo(str(problem))
+    if problems:
+        raise ProblemsFoundError(f"{subject}: {len(problems)} to mend")
+    click.echo(f"{subject}: nothing to mend")
+
+
 def assess_request(body: bytes, assess: Callable[[PatientView], Answer]) -> Answer:
-    """Return the answer to the bytes of one patient-view request; raises `CommandError`, `RequiredDataMissing`."""
+    """Return the answer to the bytes of one call; raises `CommandError`, `RequiredDataMissing`."""
     try:
         call = parse_hook_request(body, expected_hook=HOOK)
-        return assess(
-            PatientView(
-                service_id=SERVICE_ID,
-                hook_instance=call.hook_instance,
-                patient_id=call.patient_id,
-                prefetch=call.prefetch,
-                fhir_server=call.fhir_server,
-                version_hint=call.version_hint,
-            ),
-        )
     except BadRequest as error:
-        message = f"Not a {HOOK} request: {error.diagnostics}"
-        raise CommandError(message) from None
+        raise CommandError(f"Not a {HOOK} request: {error.diagnostics}") from None
+    return assess(patient_view(call))
 
 
 def answer_text(answer: Answer, *, name_of: NameOf, explain: bool) -> str:

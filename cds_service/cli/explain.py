@@ -122,7 +122,18 @@ def _evidence(item: Evidence) -> str:
 
 
 def _withheld(assessment: Assessment, width: int) -> list[str]:
-    return [_wrapped(item.reason, width, f"  {item.key.value:<10}", " " * 12) for item in assessment.withheld]
+    """Return each reason once, with the cards that it keeps back."""
+    by_reason: dict[str, list[str]] = {}
+    for item in assessment.withheld:
+        by_reason.setdefault(item.reason, []).append(item.key.value)
+    return [
+        line
+        for reason, keys in by_reason.items()
+        for line in (
+            _wrapped(", ".join(keys), width, "  ", "  "),
+            _wrapped(reason, width, "      ", "      "),
+        )
+    ]
 
 
 def _issues(facts: Facts, width: int) -> list[str]:

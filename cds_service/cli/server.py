@@ -4,18 +4,13 @@ import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from socket import socket
 
 from flask import Flask
-from gunicorn.app.base import BaseApplication
-from gunicorn.http.errors import (
-    LimitRequestHeaders,
-    LimitRequestLine,
-    ParseException,
-    UnsupportedTransferCoding,
-)
-from gunicorn.util import write_nonblock
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped] # gunicorn ships no types
+from gunicorn.http import errors  # type: ignore[import-untyped] # the same
+from gunicorn.util import write_nonblock  # type: ignore[import-untyped] # the same
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped] # the same
 
 from cds_service.protocol.outcome import Issue, operation_outcome
 from cds_service.settings import Settings
@@ -24,16 +19,16 @@ from cds_service.web.logs import log_event
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the one writable place of a read-only container
 _STATUS: dict[type[Exception], tuple[int, str]] = {
-    LimitRequestLine: (414, "URI Too Long"),
-    LimitRequestHeaders: (431, "Request Header Fields Too Large"),
-    UnsupportedTransferCoding: (501, "Not Implemented"),
+    errors.LimitRequestLine: (414, "URI Too Long"),
+    errors.LimitRequestHeaders: (431, "Request Header Fields Too Large"),
+    errors.UnsupportedTransferCoding: (501, "Not Implemented"),
 }
 
 
-class JsonErrorWorker(ThreadWorker):
+class JsonErrorWorker(ThreadWorker):  # type: ignore[misc] # its base is untyped
     """Answers requests that never reach the application as JSON too, and logs nothing of what they sent."""
 
-    def handle_error(self, req: object, client: Any, addr: object, exc: Exception) -> None:  # noqa: ARG002
+    def handle_error(self, req: object, client: socket, addr: object, exc: Exception) -> None:  # noqa: ARG002
         """Write the answer to a request that could not be parsed."""
         log_event("request not understood", exception=type(exc).__qualname__)
         try:
@@ -45,7 +40,7 @@ class JsonErrorWorker(ThreadWorker):
 def error_answer(error: Exception) -> bytes:
     """Return a whole HTTP answer for a request that the server itself could not parse."""
     status, reason = (
-        (400, "Bad Request") if isinstance(error, ParseException) else (500, "Internal Server Error")
+        (400, "Bad Request") if isinstance(error, errors.ParseException) else (500, "Internal Server Error")
     )
     status, reason = _STATUS.get(type(error), (status, reason))
     body = operation_outcome([Issue("structure", "The HTTP request cannot be read.")])
@@ -54,7 +49,7 @@ def error_answer(error: Exception) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
 
-class Server(BaseApplication):
+class Server(BaseApplication):  # type: ignore[misc] # its base is untyped
     """The server of one application, configured by our settings alone."""
 
     def __init__(self, settings: Settings, build: Callable[[], Flask]) -> None:

@@ -12,8 +12,9 @@ from cds_service.clinical.facts import (
     Presence,
     Result,
 )
-from cds_service.clinical.iron import is_above, is_at_most
+from cds_service.clinical.iron import is_at_most
 from cds_service.clinical.iron_adult import inflamed_by
+from cds_service.clinical.iron_overload import overload_draft
 from cds_service.clinical.medicines import Taken, is_list_read, with_group
 from cds_service.clinical.patient import (
     State,
@@ -210,12 +211,13 @@ def _family(picture: Picture) -> Finding:
 
 
 def _overload(picture: Picture) -> Finding:
-    evidence = _condition_evidence(picture.conditions.of("iron_overload"))
-    evidence += _medicine_evidence(with_group(picture.medicines, "CHELATOR"))
-    tsat = picture.iron.all_tsat.newest
-    if tsat is not None and is_above(tsat, "tsat.high", picture.knowledge):
-        evidence += _result_evidence(tsat)
-    return _presence(picture, evidence, Need.CONDITIONS)
+    """Return the first reason for which iron is not advised, as the card on iron overload has it."""
+    found = overload_draft(picture)
+    if found is None:
+        return absent_or_unknown(picture.facts, Need.CONDITIONS, Need.IRON_RESULTS), ()
+    evidence = _result_evidence(*found.results)
+    evidence += [Evidence(s, found.values.get("condition") or found.values["drug"]) for s in found.sources]
+    return Presence.PRESENT, evidence
 
 
 _SPECIAL: dict[str, Callable[[Picture], Finding]] = {

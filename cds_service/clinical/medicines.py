@@ -183,7 +183,7 @@ def last_intravenous_iron(facts: Facts, today: date) -> IntravenousDose | None:
 
 
 def _doses(facts: Facts, today: date, *, is_request: bool) -> list[IntravenousDose]:
-    found = []
+    found: list[IntravenousDose] = []
     for record in facts.medicines:
         if (record.kind is MedicineKind.REQUEST) is not is_request or not _is_given(record):
             continue

@@ -1,0 +1,7 @@
+"""Reading records as they really are: bundles, versions, clean-up, validation, extraction into facts."""
+
+from cds_service.fhir.decoding import PrefetchUnreadable
+from cds_service.fhir.record import Record, open_record
+from cds_service.fhir.validation import warm_up
+
+__all__ = ["PrefetchUnreadable", "Record", "open_record", "warm_up"]

@@ -126,7 +126,7 @@ class Answers:
             return own
         types = _types_in(key)
         iron = self._iron_questions(key, self_link)
-        if not types and iron and self_link.resource_type in {None, OBSERVATION}:
+        if types <= {"Patient"} and iron and self_link.resource_type in {None, OBSERVATION}:
             types = {OBSERVATION}
         # A name of several types does not tell which of them was searched.
         types = types if len(types) == 1 else set()

@@ -6,12 +6,12 @@ from cds_service.clinical.facts import (
     FamilyFact,
     IssueKind,
     PartialDate,
-    Source,
     Verification,
 )
 from cds_service.fhir.lean import CodeableConcept, Resource
+from cds_service.fhir.needs import Item
 from cds_service.fhir.quantities import is_given
-from cds_service.fhir.reading import ICD_10_CM, Reading, codes_of, label, texts
+from cds_service.fhir.reading import ICD_10_CM, Reading, codes_of, label, words_of
 
 _TYPE = "Condition"
 _ACTIVE = frozenset({"active", "recurrence", "relapse"})
@@ -33,27 +33,27 @@ _RLS_WORD = "restless"
 _OBSTETRIC = ("O", "Z37", "Z39")
 
 
-def read_condition(resource: Resource, source: Source, reading: Reading) -> ConditionFact | FamilyFact | None:
+def read_condition(item: Item, reading: Reading) -> ConditionFact | FamilyFact | None:
     """Return the fact of one Condition, None when it belongs to no concept group.
 
     Codes decide, in any order and number; words only where no code is known to the knowledge base. A
     Condition that names a family history of restless legs is a `FamilyFact`.
     """
-    concept = resource.code
+    concept = item.resource.code
     if concept is None:
         return None
     groups = reading.coded_groups(concept)
     codes = _icd10_codes(concept, reading)
     certainty = Certainty.CODED
     if not groups and not _is_obstetric(codes):
-        if any(reading.is_family_history(text) for text in texts(concept)):
-            return _family(resource, source, reading)
+        if reading.is_family_history(concept):
+            return _family(item, reading)
         groups, certainty = _by_local_code_or_words(concept, reading)
         if not groups:
             return None
     elif _UNSPECIFIC_FAMILY_HISTORY in groups and _mentions_rls(concept):
-        return _family(resource, source, reading)
-    return _fact(resource, source, reading, groups, certainty, codes)
+        return _family(item, reading)
+    return _fact(item, reading, groups, certainty, codes)
 
 
 def _icd10_codes(concept: CodeableConcept, reading: Reading) -> tuple[str, ...]:
@@ -79,29 +79,29 @@ def _by_local_code_or_words(concept: CodeableConcept, reading: Reading) -> tuple
 
 
 def _mentions_rls(concept: CodeableConcept) -> bool:
-    return any(_RLS_WORD in text.casefold() for text in texts(concept))
+    return _RLS_WORD in words_of(concept).casefold()
 
 
-def _family(resource: Resource, source: Source, reading: Reading) -> FamilyFact | None:
-    if verification(resource.verificationStatus, reading, _TYPE) in _DENIED:
+def _family(item: Item, reading: Reading) -> FamilyFact | None:
+    if verification(item.resource.verificationStatus, reading, _TYPE) in _DENIED:
         return None
-    display = label(resource.code, _TYPE)
-    return FamilyFact(source, display, is_first_degree=False, certainty=Certainty.BY_TEXT)
+    display = label(item.resource.code, _TYPE)
+    return FamilyFact(item.source, display, is_first_degree=False, certainty=Certainty.BY_TEXT)
 
 
 def _fact(
-    resource: Resource,
-    source: Source,
+    item: Item,
     reading: Reading,
     groups: frozenset[str],
     certainty: Certainty,
     codes: tuple[str, ...],
 ) -> ConditionFact:
+    resource = item.resource
     onset = reading.date(resource.onsetDateTime, _TYPE, "onsetDateTime")
     if onset is None:
         onset, _ = reading.period(resource.onsetPeriod, _TYPE, "onsetPeriod")
     return ConditionFact(
-        source=source,
+        source=item.source,
         groups=groups,
         display=label(resource.code, _code_of(resource.code)),
         is_clinically_active=is_active(resource.clinicalStatus, reading, _TYPE),

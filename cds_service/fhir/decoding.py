@@ -1,16 +1,16 @@
-"""From the bytes of the prefetch to lean values: all in one typed pass, entry by entry where that fails.
+"""From the bytes of the prefetch to heads (type and code of each resource), and to whole resources on demand.
 
-One resource of an unexpected shape costs itself, never its neighbours. The same bytes answer later what
-a chosen resource looks like in full (`RawStore`), so that nothing is kept of the thousands never chosen.
+A chart of thousands of resources is gone through in one pass that keeps of each only what tells whether
+to read it. The few that are read are decoded again in full, found by their place; so is their JSON text
+for validation. One resource of an unexpected shape costs itself, never its neighbours.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from cds_service.fhir import lean
-from cds_service.fhir.needs import Place
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises on JSON that does not fit: wrong types, bad text in a member that is read, depth."""
@@ -21,56 +21,101 @@ class PrefetchUnreadable(ValueError):  # noqa: N818 - it names what is unreadabl
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """A resource that does not have the shape of its type."""
+class Place:
+    """Where a resource stands: the prefetch key and the entry numbers from the outer Bundle inwards."""
 
-    path: tuple[int, ...]
-    raw: msgspec.Raw
-    is_included: bool = False
+    key: str
+    path: tuple[int, ...] = ()
+
+
+class Head(msgspec.Struct, gc=False):
+    """What decides whether a resource is read; the raw members are looked at only when they matter."""
+
+    resourceType: str | None = None
+    code: msgspec.Raw = lean.ABSENT
+    medicationCodeableConcept: msgspec.Raw = lean.ABSENT
+    category: msgspec.Raw = lean.ABSENT
+    component: msgspec.Raw = lean.ABSENT
+    subject: msgspec.Raw = lean.ABSENT
+    context: msgspec.Raw = lean.ABSENT
+    # Bundle and OperationOutcome
+    implicitRules: msgspec.Raw = lean.ABSENT
+    link: msgspec.Raw = lean.ABSENT
+    total: msgspec.Raw = lean.ABSENT
+    issue: msgspec.Raw = lean.ABSENT
+    entry: "list[HeadEntry | None] | None" = None
+
+
+class HeadEntry(msgspec.Struct, gc=False):
+    """Bundle.entry of a head."""
+
+    resource: Head | None = None
+    search: lean.Search | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Supplied:
-    """One prefetch value; `is_readable` False when not even its outline could be read."""
+    """One prefetch value; `is_readable` False when it is neither null nor an object."""
 
     key: str
-    value: lean.Resource | None
-    broken: tuple[Broken, ...] = ()
+    head: Head | None
     is_readable: bool = True
 
 
-class _LooseBundle(msgspec.Struct, gc=False):
+class _Loose(msgspec.Struct, gc=False):
+    """The same members, of any shape."""
+
     resourceType: msgspec.Raw = lean.ABSENT
+    code: msgspec.Raw = lean.ABSENT
+    medicationCodeableConcept: msgspec.Raw = lean.ABSENT
+    category: msgspec.Raw = lean.ABSENT
+    component: msgspec.Raw = lean.ABSENT
+    subject: msgspec.Raw = lean.ABSENT
+    context: msgspec.Raw = lean.ABSENT
     implicitRules: msgspec.Raw = lean.ABSENT
-    type: msgspec.Raw = lean.ABSENT
-    total: msgspec.Raw = lean.ABSENT
     link: msgspec.Raw = lean.ABSENT
+    total: msgspec.Raw = lean.ABSENT
+    issue: msgspec.Raw = lean.ABSENT
     entry: msgspec.Raw = lean.ABSENT
 
 
 class _LooseEntry(msgspec.Struct, gc=False):
-    fullUrl: msgspec.Raw = lean.ABSENT
     resource: msgspec.Raw = lean.ABSENT
     search: msgspec.Raw = lean.ABSENT
 
 
-_values = msgspec.json.Decoder(dict[str, lean.Resource | None])
+class _Split(msgspec.Struct, gc=False):
+    entry: list[msgspec.Raw] = []
+
+
+_split = msgspec.json.Decoder(_Split)
 _raw_values = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_value = msgspec.json.Decoder(lean.Resource | None)
-_loose_bundle = msgspec.json.Decoder(_LooseBundle)
+_head = msgspec.json.Decoder(Head | None)
+_head_entry = msgspec.json.Decoder(HeadEntry | None)
+_loose = msgspec.json.Decoder(_Loose)
 _loose_entry = msgspec.json.Decoder(_LooseEntry)
-_entry = msgspec.json.Decoder(lean.Entry | None)
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 _string = msgspec.json.Decoder(str)
 _search = msgspec.json.Decoder(lean.Search)
+_resource = msgspec.json.Decoder(lean.Resource)
+_entry = msgspec.json.Decoder(lean.Entry)
 
 
-def decode_prefetch(prefetch: bytes) -> list[Supplied]:
+def split_prefetch(prefetch: bytes) -> Mapping[str, msgspec.Raw]:
     """Return the values of a prefetch object; raises PrefetchUnreadable when it is no JSON object."""
     try:
-        return [Supplied(key, value) for key, value in _values.decode(prefetch).items()]
+        return _raw_values.decode(prefetch)
     except UNREADABLE:
-        return [_decode_value(key, raw) for key, raw in _split(prefetch).items()]
+        raise PrefetchUnreadable("the prefetch is not a JSON object") from None
+
+
+def decode_head(key: str, raw: msgspec.Raw) -> Supplied:
+    """Return the heads of the resources that one prefetch value holds."""
+    try:
+        return Supplied(key, _head.decode(raw))
+    except UNREADABLE:
+        head = _decode_loosely(raw)
+        return Supplied(key, head, is_readable=head is not None)
 
 
 def text_of(raw: msgspec.Raw) -> str | None:
@@ -81,118 +126,87 @@ def text_of(raw: msgspec.Raw) -> str | None:
         return None
 
 
-def _split(prefetch: bytes) -> Mapping[str, msgspec.Raw]:
-    try:
-        return _raw_values.decode(prefetch)
-    except UNREADABLE:
-        raise PrefetchUnreadable("the prefetch is not a JSON object") from None
-
-
-def _decode_value(key: str, raw: msgspec.Raw) -> Supplied:
-    try:
-        return Supplied(key, _value.decode(raw))
-    except UNREADABLE:
-        return _decode_loosely(key, raw)
-
-
-def _decode_loosely(key: str, raw: msgspec.Raw) -> Supplied:
-    try:
-        outline = _loose_bundle.decode(raw)
-    except UNREADABLE:
-        return Supplied(key, None, is_readable=False)
-    if text_of(outline.resourceType) != "Bundle":
-        return Supplied(key, None, (Broken((), raw),))
-    broken: list[Broken] = []
-    return Supplied(key, _bundle(outline, (), broken), tuple(broken))
-
-
-def _bundle(outline: _LooseBundle, path: tuple[int, ...], broken: list[Broken]) -> lean.Resource:
-    """Return a Bundle of the entries that can be read; the others go to `broken`, their places stay."""
-    return lean.Resource(
-        resourceType="Bundle",
-        implicitRules=None if len(bytes(outline.implicitRules)) == 0 else "present",
-        type=outline.type,
-        total=outline.total,
-        link=_list(outline.link),
-        entry=[
-            _read_entry(raw, (*path, number), broken)
-            for number, raw in enumerate(_list(outline.entry) or [outline.entry] * _is_there(outline.entry))
-        ],
-    )
-
-
-def _is_there(raw: msgspec.Raw) -> bool:
-    return bytes(raw) not in (b"", b"null", b"[]")
-
-
-def _list(raw: msgspec.Raw) -> list[msgspec.Raw] | None:
+def list_of(raw: msgspec.Raw) -> list[msgspec.Raw]:
+    """Return the parts of a raw member that is a JSON array, else []."""
     try:
         return _raw_list.decode(raw)
     except UNREADABLE:
+        return []
+
+
+def _decode_loosely(raw: msgspec.Raw) -> Head | None:
+    """Return the head of a resource some of whose members have another shape, None if it is no object."""
+    try:
+        loose = _loose.decode(raw)
+    except UNREADABLE:
+        return None
+    head = Head(
+        resourceType=text_of(loose.resourceType),
+        code=loose.code,
+        medicationCodeableConcept=loose.medicationCodeableConcept,
+        category=loose.category,
+        component=loose.component,
+        subject=loose.subject,
+        context=loose.context,
+        implicitRules=loose.implicitRules,
+        link=loose.link,
+        total=loose.total,
+        issue=loose.issue,
+    )
+    if head.resourceType == "Bundle" and bytes(loose.entry) not in (b"", b"null", b"[]"):
+        # An entry member that is no list holds something that cannot be read.
+        head.entry = [_decode_entry(one) for one in list_of(loose.entry)] or [HeadEntry(resource=Head())]
+    return head
+
+
+def _decode_entry(raw: msgspec.Raw) -> HeadEntry | None:
+    try:
+        return _head_entry.decode(raw)
+    except UNREADABLE:
+        pass
+    try:
+        loose = _loose_entry.decode(raw)
+    except UNREADABLE:
+        return HeadEntry(resource=Head())
+    return HeadEntry(resource=_decode_loosely(loose.resource) or Head(), search=_search_of(loose.search))
+
+
+def _search_of(raw: msgspec.Raw) -> lean.Search | None:
+    try:
+        return _search.decode(raw)
+    except UNREADABLE:
         return None
 
 
-def _read_entry(raw: msgspec.Raw, path: tuple[int, ...], broken: list[Broken]) -> lean.Entry | None:
-    try:
-        return _entry.decode(raw)
-    except UNREADABLE:
-        return _read_broken_entry(raw, path, broken)
+class ResourceStore:
+    """The supplied resources, found again by their place and decoded on demand."""
 
-
-def _read_broken_entry(raw: msgspec.Raw, path: tuple[int, ...], broken: list[Broken]) -> lean.Entry | None:
-    try:
-        outline = _loose_entry.decode(raw)
-    except UNREADABLE:
-        broken.append(Broken(path, raw))
-        return None
-    try:
-        inner = _loose_bundle.decode(outline.resource)
-    except UNREADABLE:
-        broken.append(Broken(path, outline.resource))
-        return None
-    if text_of(inner.resourceType) == "Bundle":
-        return lean.Entry(resource=_bundle(inner, path, broken))
-    # The resource may be fine and only what surrounds it odd.
-    try:
-        resource = _value.decode(outline.resource)
-    except UNREADABLE:
-        broken.append(Broken(path, outline.resource, is_included=_is_included(outline.search)))
-        return None
-    return lean.Entry(fullUrl=text_of(outline.fullUrl), resource=resource)
-
-
-def _is_included(raw: msgspec.Raw) -> bool:
-    try:
-        return _search.decode(raw).mode == "include"
-    except UNREADABLE:
-        return False
-
-
-class RawStore:
-    """The JSON text of single resources, found again by their place in the prefetch."""
-
-    def __init__(self, prefetch: bytes) -> None:
-        self._prefetch = prefetch
-        self._values: Mapping[str, msgspec.Raw] | None = None
+    def __init__(self, values: Mapping[str, msgspec.Raw]) -> None:
+        """Keep the raw prefetch values; nothing is decoded yet."""
+        self._values = values
         self._entries: dict[Place, list[msgspec.Raw]] = {}
 
-    def raw(self, place: Place) -> bytes:
+    def text(self, place: Place) -> bytes:
         """Return the JSON text of the resource at `place`."""
-        if self._values is None:
-            self._values = _raw_values.decode(self._prefetch)
-        raw = self._values[place.key]
-        for depth, number in enumerate(place.path):
-            raw = self._resources(Place(place.key, place.path[:depth]), raw)[number]
-            raw = _loose_entry.decode(raw).resource
-        return bytes(raw)
+        return bytes(self._resource(place))
 
-    def _resources(self, place: Place, raw: msgspec.Raw) -> list[msgspec.Raw]:
-        known = self._entries.get(place)
+    def entry(self, place: Place) -> lean.Entry:
+        """Return the resource at `place` with what surrounds it; raises one of UNREADABLE on a wrong shape."""
+        if not place.path:
+            return lean.Entry(resource=_resource.decode(self._values[place.key]))
+        raw = self._entry(place)
+        try:
+            return _entry.decode(raw)
+        except UNREADABLE:
+            # The resource may be fine and only what surrounds it odd.
+            return lean.Entry(resource=_resource.decode(_loose_entry.decode(raw).resource))
+
+    def _resource(self, place: Place) -> msgspec.Raw:
+        return _loose_entry.decode(self._entry(place)).resource if place.path else self._values[place.key]
+
+    def _entry(self, place: Place) -> msgspec.Raw:
+        parent = Place(place.key, place.path[:-1])
+        known = self._entries.get(parent)
         if known is None:
-            known = self._entries[place] = _raw_list.decode(_loose_bundle.decode(raw).entry)
-        return known
-
-
-def entries_of(bundle: lean.Resource) -> Iterator[tuple[int, lean.Entry | None]]:
-    """Return the numbered entries of a Bundle."""
-    return enumerate(bundle.entry or ())
+            known = self._entries[parent] = _split.decode(self._resource(parent)).entry
+        return known[place.path[-1]]

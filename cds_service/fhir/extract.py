@@ -15,10 +15,8 @@ from cds_service.clinical.facts import (
     MedicineKind,
     PatientFact,
     Result,
-    Source,
 )
 from cds_service.fhir.conditions import read_condition
-from cds_service.fhir.lean import Resource
 from cds_service.fhir.medicines import MedicineReader
 from cds_service.fhir.needs import Item, NeedsTable
 from cds_service.fhir.observations import ObservationReader
@@ -60,7 +58,7 @@ def extract_facts(table: NeedsTable, *, knowledge: Knowledge, zone: ZoneInfo, to
 
 def _results(table: NeedsTable, reader: ObservationReader) -> Iterator[Result]:
     for item in table.items("Observation"):
-        yield from reader.read(item.resource, item.source)
+        yield from reader.read(item)
     for salvaged in table.salvaged:
         if salvaged.source.resource_type == "Observation":
             result = reader.read_invalid(salvaged)
@@ -82,7 +80,7 @@ def _medicines(table: NeedsTable, reader: MedicineReader) -> Iterator[MedicineFa
 def _conditions(
     items: Sequence[Item], reading: Reading
 ) -> tuple[tuple[ConditionFact, ...], tuple[FamilyFact, ...]]:
-    facts = [read_condition(item.resource, item.source, reading) for item in items]
+    facts = [read_condition(item, reading) for item in items]
     return (
         tuple(f for f in facts if isinstance(f, ConditionFact)),
         tuple(f for f in facts if isinstance(f, FamilyFact)),
@@ -90,13 +88,13 @@ def _conditions(
 
 
 def _patient(items: Sequence[Item], reading: Reading) -> PatientFact | None:
-    return read_patient(items[0].resource, items[0].source, reading) if items else None
+    return read_patient(items[0], reading) if items else None
 
 
 def _each(
-    read: Callable[[Resource, Source, Reading], _Fact | None], items: Iterable[Item], reading: Reading
+    read: Callable[[Item, Reading], _Fact | None], items: Iterable[Item], reading: Reading
 ) -> tuple[_Fact, ...]:
-    found = (read(item.resource, item.source, reading) for item in items)
+    found = (read(item, reading) for item in items)
     return tuple(fact for fact in found if fact is not None)
 
 

@@ -143,35 +143,38 @@ class MedicineReader:
         """Return what the concepts of one medicine name: by RxNorm, else by ATC, else by words."""
         products = list(self._coded(concepts, RXNORM)) or list(self._coded(concepts, ATC))
         if not products:
-            product = self._first_by_text(concepts)
-            if product is None:
+            first = next(self._by_text(concepts), None)
+            if first is None:
                 return _Named(is_named=any(True for c in concepts for _ in texts(c)))
-            route = _first_route(Route(product.route), self._atc_route(concepts))
-            return _Named(_facts(product.ingredients, Certainty.BY_TEXT), route, product.name)
+            return self._completed(first.ingredients, first.name, concepts, Certainty.BY_TEXT)
         ingredients, route, display = _most_specific(products)
         if route is not Route.UNKNOWN:
             return _Named(_facts(ingredients, Certainty.CODED), route, display)
-        return self._refined(ingredients, display, concepts)
+        return self._completed(ingredients, display, concepts, Certainty.CODED)
 
-    def _refined(
-        self, ingredients: tuple[ProductIngredient, ...], display: str, concepts: Sequence[CodeableConcept]
+    def _completed(
+        self,
+        ingredients: tuple[ProductIngredient, ...],
+        display: str,
+        concepts: Sequence[CodeableConcept],
+        certainty: Certainty,
     ) -> _Named:
-        """Return a product of which the code gives the ingredient only, with what its words add.
+        """Return a product of which the ingredients are known, with what its words add.
 
-        The words may name the form, the strength that changes the class, or a second ingredient.
+        The words may name the form, the strength that changes the class, or a second ingredient. Words
+        that leave out a known ingredient are about something else.
         """
-        facts = _facts(ingredients, Certainty.CODED)
-        coded = {i.name for i in ingredients}
+        known = {i.name for i in ingredients}
         atc_route = self._atc_route(concepts)
-        for product in self._by_text(concepts):
-            if not coded <= {i.name for i in product.ingredients}:
-                continue
-            facts = tuple(
-                IngredientFact(i.name, i.groups, Certainty.CODED if i.name in coded else Certainty.BY_TEXT)
-                for i in product.ingredients
-            )
-            return _Named(facts, _first_route(atc_route, Route(product.route)), product.name or display)
-        return _Named(facts, atc_route, display)
+        told = [p for p in self._by_text(concepts) if known <= {i.name for i in p.ingredients}]
+        if not told:
+            return _Named(_facts(ingredients, certainty), atc_route, display)
+        best = next((p for p in told if p.route != _UNKNOWN), told[0])
+        facts = tuple(
+            IngredientFact(i.name, i.groups, certainty if i.name in known else Certainty.BY_TEXT)
+            for i in best.ingredients
+        )
+        return _Named(facts, _first_route(atc_route, Route(best.route)), best.name or display)
 
     def _coded(self, concepts: Iterable[CodeableConcept], system: str) -> Iterator[DrugProduct]:
         terminology = self._reading.terminology
@@ -184,16 +187,15 @@ class MedicineReader:
                         yield product
 
     def _atc_route(self, concepts: Iterable[CodeableConcept]) -> Route:
-        for concept in concepts:
-            for coding in concept.coding or ():
-                if coding.code and self._reading.system(coding.system) == ATC:
-                    for prefix, route in _ATC_LOCAL:
-                        if coding.code.strip().upper().startswith(prefix):
-                            return route
-        return Route.UNKNOWN
-
-    def _first_by_text(self, concepts: Iterable[CodeableConcept]) -> DrugProduct | None:
-        return next(self._by_text(concepts), None)
+        """Return the local route that every ATC code of the product agrees on."""
+        routes = {
+            next((r for prefix, r in _ATC_LOCAL if coding.code.strip().upper().startswith(prefix)), None)
+            for concept in concepts
+            for coding in concept.coding or ()
+            if coding.code and self._reading.system(coding.system) == ATC
+        }
+        # Some senders list every ATC code of the substance, creams and tablets alike.
+        return (routes.pop() or Route.UNKNOWN) if len(routes) == 1 else Route.UNKNOWN
 
     def _by_text(self, concepts: Iterable[CodeableConcept]) -> Iterator[DrugProduct]:
         for concept in concepts:

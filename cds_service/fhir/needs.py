@@ -11,6 +11,7 @@ import msgspec
 
 from cds_service.clinical.facts import DataIssue, IronSearch, Need, NeedState, Source
 from cds_service.fhir import lean
+from cds_service.fhir.decoding import Place, ResourceStore
 from cds_service.fhir.references import ReferenceIndex
 
 READ_OBSERVATION_GROUPS = frozenset(
@@ -46,14 +47,6 @@ TYPE_NEEDS: Mapping[str, Need] = {
     "FamilyMemberHistory": Need.FAMILY_HISTORY,
 }
 """The need that a resource type fills by its mere type; Observations are told apart by code (fhir.prefetch)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a resource stands: the prefetch key and the entry numbers from the outer Bundle inwards."""
-
-    key: str
-    path: tuple[int, ...] = ()
 
 
 class Item(msgspec.Struct, gc=False, frozen=True):
@@ -109,6 +102,7 @@ class NeedsTable:
     issues: tuple[DataIssue, ...] = ()
     salvaged: Sequence[Salvaged] = ()
     references: ReferenceIndex = field(default_factory=ReferenceIndex)
+    store: ResourceStore = field(default_factory=lambda: ResourceStore({}))
 
     def items(self, resource_type: str) -> Sequence[Item]:
         """Return the resources of one type, () when there is none."""

@@ -19,7 +19,7 @@ from cds_service.clinical.facts import (
     Unreadable,
 )
 from cds_service.fhir.lean import CodeableConcept, Component, Resource
-from cds_service.fhir.needs import Salvaged
+from cds_service.fhir.needs import Item, Salvaged
 from cds_service.fhir.quantities import (
     Measured,
     NotANumber,
@@ -32,7 +32,7 @@ from cds_service.fhir.quantities import (
     read_range,
     read_text,
 )
-from cds_service.fhir.reading import LOINC, SNOMED_CT, Reading, label, texts
+from cds_service.fhir.reading import LOINC, SNOMED_CT, Reading, label, words_of
 
 _TYPE = "Observation"
 _PENDING = frozenset({ResultStatus.PRELIMINARY, ResultStatus.REGISTERED})
@@ -89,7 +89,7 @@ class _Verdict(Enum):
 
     NEVER = auto()
     OTHER_STANDARD = auto()
-    LOCAL = auto()
+    OTHER = auto()
     FAMILY_HISTORY = auto()
 
 
@@ -117,11 +117,12 @@ class ObservationReader:
         """Start with nothing judged."""
         self._reading = reading
         self._codes: dict[tuple[str | None, str | None], _Judgement] = {}
-        self._texts: dict[str, _Judgement] = {}
+        self._words: dict[tuple[str, bool], _Judgement] = {}
         self.family: list[FamilyFact] = []
 
-    def read(self, resource: Resource, source: Source) -> tuple[Result, ...]:
+    def read(self, item: Item) -> tuple[Result, ...]:
         """Return the results of one Observation: its own value and those of its components."""
+        resource = item.resource
         verdict = self.judge(resource.code)
         found = verdict if isinstance(verdict, Measurand) else None
         parts: list[tuple[Component, Measurand]] = []
@@ -133,9 +134,9 @@ class ObservationReader:
             ]
         if found is None and not parts:
             if verdict is _Verdict.FAMILY_HISTORY:
-                self._add_family(resource, source)
+                self._add_family(resource, item.source)
             return ()
-        stamp = self._stamp(resource, source)
+        stamp = self._stamp(resource, item.source)
         if stamp is None:
             return ()
         results = [self._result(part, measurand, stamp) for part, measurand in parts]
@@ -157,7 +158,7 @@ class ObservationReader:
     def judge(self, concept: CodeableConcept | None) -> Measurand | _Verdict:
         """Return what a concept measures: by LOINC, else by its words when no coding is a LOINC code."""
         if concept is None:
-            return _Verdict.LOCAL
+            return _Verdict.OTHER
         found: Measurand | None = None
         is_standard = False
         for coding in concept.coding or ():
@@ -173,11 +174,11 @@ class ObservationReader:
                 is_standard = True
         if found is not None:
             return found
-        return _Verdict.OTHER_STANDARD if is_standard else self._judge_words(concept)
+        return self._judge_words(concept, is_standard=is_standard)
 
     def _judge_code(self, system: str | None, code: str | None) -> _Judgement:
         if not code or self._reading.system(system) != LOINC:
-            return _Verdict.LOCAL
+            return _Verdict.OTHER
         code = code.strip()
         group = self._reading.terminology.observation_group(LOINC, code)
         if group == _NEVER:
@@ -187,23 +188,24 @@ class ObservationReader:
         analyte, code_family = _GROUPS[group]
         return Measurand(analyte, code_family, may_assume_unit=code in _UNIT_MAY_BE_ASSUMED)
 
-    def _judge_words(self, concept: CodeableConcept) -> _Judgement:
+    def _judge_words(self, concept: CodeableConcept, *, is_standard: bool) -> _Judgement:
         # All words together: "goal" in the text speaks also for the display "Ferritin".
-        words = "; ".join(texts(concept))
-        if not words:
-            return _Verdict.LOCAL
-        judged = self._texts.get(words)
+        words = words_of(concept)
+        key = (words, is_standard)
+        judged = self._words.get(key)
         if judged is None:
-            judged = self._texts[words] = self._judge_text(words)
+            judged = self._words[key] = self._judge_text(words, is_standard=is_standard)
         return judged
 
-    def _judge_text(self, words: str) -> _Judgement:
+    def _judge_text(self, words: str, *, is_standard: bool) -> _Judgement:
+        """Return what words name; beside a LOINC code they can only tell of relatives, never of a test."""
         terminology = self._reading.terminology
+        if words and terminology.is_family_history_text_of_rls(words):
+            return _Verdict.FAMILY_HISTORY
+        if is_standard or not words:
+            return _Verdict.OTHER
         analyte = _BY_TEXT.get(terminology.observation_group_by_text(words) or "")
-        if analyte is not None:
-            return Measurand(analyte, is_by_text=True)
-        is_family = terminology.is_family_history_text_of_rls(words)
-        return _Verdict.FAMILY_HISTORY if is_family else _Verdict.LOCAL
+        return Measurand(analyte, is_by_text=True) if analyte is not None else _Verdict.OTHER
 
     def _add_family(self, resource: Resource, source: Source) -> None:
         # A question with an answer other than a plain yes ("no", "unknown", a comment) asserts nothing.
@@ -288,10 +290,10 @@ class ObservationReader:
         is_coded = False
         for coding in concept.coding or ():
             system = self._reading.system(coding.system)
-            if coding.code and system in {LOINC, SNOMED_CT}:
+            if coding.code and system == SNOMED_CT:
                 is_coded = True
                 groups |= self._reading.terminology.coded_value_groups(system, coding.code.strip())
-        # Words alone are neither "pregnant" nor "not pregnant".
+        # Words and codes that the knowledge base does not list are neither "pregnant" nor "not pregnant".
         unreadable = None if is_coded else Unreadable.NOT_A_NUMBER
         measured = Measured(label(concept, ""), unreadable=unreadable)
         return replace(_result_of(measurand, stamp, measured), code=groups)

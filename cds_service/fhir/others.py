@@ -11,12 +11,12 @@ from cds_service.clinical.facts import (
     PatientFact,
     ProcedureFact,
     Sex,
-    Source,
     Verification,
 )
 from cds_service.fhir.conditions import is_active, verification
 from cds_service.fhir.lean import CodeableConcept, Resource
-from cds_service.fhir.reading import ATC, RXNORM, Reading, codes_of, label, texts
+from cds_service.fhir.needs import Item
+from cds_service.fhir.reading import ATC, RXNORM, Reading, codes_of, label, texts, words_of
 from cds_service.knowledge import DrugProduct
 
 _PROCEDURE_DONE = frozenset({"completed", "in-progress"})
@@ -55,21 +55,23 @@ _NOT_BLOOD_WORDS = re.compile(
 _SEXES = {sex.value: sex for sex in Sex}
 
 
-def read_patient(resource: Resource, source: Source, reading: Reading) -> PatientFact:
+def read_patient(item: Item, reading: Reading) -> PatientFact:
     """Return the patient: administrative sex, birth date of any precision, whether deceased."""
+    resource = item.resource
     gender = (resource.gender or "").strip().lower()
     if gender not in _SEXES and gender:
         reading.issues.add(IssueKind.CLEANED, "Patient", "gender: not a known code, taken as unknown")
     return PatientFact(
-        source=source,
+        source=item.source,
         sex=_SEXES.get(gender, Sex.UNKNOWN),
         birth=reading.date(resource.birthDate, "Patient", "birthDate"),
         is_deceased=bool(resource.deceasedBoolean or (resource.deceasedDateTime or "").strip()),
     )
 
 
-def read_procedure(resource: Resource, source: Source, reading: Reading) -> ProcedureFact | None:
+def read_procedure(item: Item, reading: Reading) -> ProcedureFact | None:
     """Return a completed or ongoing Procedure of a concept group, dated by its end, else its start."""
+    resource = item.resource
     groups = reading.coded_groups(resource.code)
     if not groups:
         groups = reading.text_groups(resource.code)
@@ -80,15 +82,16 @@ def read_procedure(resource: Resource, source: Source, reading: Reading) -> Proc
         return None
     start, end = reading.period(resource.performedPeriod, "Procedure", "performedPeriod")
     when = reading.date(resource.performedDateTime, "Procedure", "performedDateTime") or end or start
-    return ProcedureFact(source, groups, label(resource.code, "Procedure"), when)
+    return ProcedureFact(item.source, groups, label(resource.code, "Procedure"), when)
 
 
 def _code(status: str | None) -> str:
     return (status or "").strip().lower()
 
 
-def read_allergy(resource: Resource, source: Source, reading: Reading) -> AllergyFact | None:
+def read_allergy(item: Item, reading: Reading) -> AllergyFact | None:
     """Return an active, not refuted allergy or adverse reaction to an iron medicine."""
+    resource = item.resource
     substances = [resource.code, *(r.substance for r in resource.reaction or ())]
     groups: frozenset[str] = frozenset()
     for substance in substances:
@@ -101,7 +104,7 @@ def read_allergy(resource: Resource, source: Source, reading: Reading) -> Allerg
     if not is_active(resource.clinicalStatus, reading, name):
         return None
     return AllergyFact(
-        source=source,
+        source=item.source,
         display=label(resource.code, "iron"),
         is_to_iv_iron=_IV_IRON in groups,
         is_high_criticality=_code(resource.criticality) == "high",
@@ -122,13 +125,10 @@ def _substance_groups(concept: CodeableConcept | None, reading: Reading) -> froz
 def _coded_product(system: str | None, code: str | None, reading: Reading) -> DrugProduct | None:
     if not code:
         return None
-    match reading.system(system):
-        case canonical if canonical == RXNORM:
-            return reading.terminology.drug_by_rxnorm(code.strip())
-        case canonical if canonical == ATC:
-            return reading.terminology.drug_by_atc(code.strip())
-        case _:
-            return None
+    canonical = reading.system(system)
+    if canonical == RXNORM:
+        return reading.terminology.drug_by_rxnorm(code.strip())
+    return reading.terminology.drug_by_atc(code.strip()) if canonical == ATC else None
 
 
 def _names_anaphylaxis(resource: Resource, reading: Reading) -> bool:
@@ -140,12 +140,13 @@ def _names_anaphylaxis(resource: Resource, reading: Reading) -> bool:
     )
 
 
-def read_order(resource: Resource, source: Source, reading: Reading) -> OrderFact | None:
+def read_order(item: Item, reading: Reading) -> OrderFact | None:
     """Return an open order of ferritin or of the iron panel."""
+    resource = item.resource
     status = _code(resource.status)
     if status not in _ORDER_OPEN or resource.doNotPerform or not _is_iron_order(resource.code, reading):
         return None
-    return OrderFact(source, status, reading.date(resource.authoredOn, "ServiceRequest", "authoredOn"))
+    return OrderFact(item.source, status, reading.date(resource.authoredOn, "ServiceRequest", "authoredOn"))
 
 
 def _is_iron_order(concept: CodeableConcept | None, reading: Reading) -> bool:
@@ -157,15 +158,16 @@ def _is_iron_order(concept: CodeableConcept | None, reading: Reading) -> bool:
         return True
     if any(not reading.is_local(system) for system, _ in codings):
         return False
-    words = "; ".join(texts(concept))
+    words = words_of(concept)
     if not words:
         return False
     is_panel = _IRON_PANEL_WORDS.search(words) is not None
     return is_panel or terminology.observation_group_by_text(words) == _FERRITIN
 
 
-def read_family(resource: Resource, source: Source, reading: Reading) -> FamilyFact | None:
+def read_family(item: Item, reading: Reading) -> FamilyFact | None:
     """Return restless legs syndrome in a blood relative, None when the history names none."""
+    resource = item.resource
     certainty = _rls_certainty(resource, reading)
     if certainty is None:
         return None
@@ -173,14 +175,14 @@ def read_family(resource: Resource, source: Source, reading: Reading) -> FamilyF
         reading.issues.add(IssueKind.SKIPPED, "FamilyMemberHistory", "status: not completed or partial")
         return None
     codes = [code.upper() for code in codes_of(resource.relationship)]
-    words = "; ".join(texts(resource.relationship))
+    words = words_of(resource.relationship)
     if any(_NOT_BLOOD.search(code) for code in codes) or _NOT_BLOOD_WORDS.search(words):
         return None
     is_close = any(code in _FIRST_DEGREE for code in codes) or (
         _FIRST_DEGREE_WORDS.search(words) is not None and _FARTHER_WORDS.search(words) is None
     )
     return FamilyFact(
-        source, label(resource.relationship, "relative"), is_first_degree=is_close, certainty=certainty
+        item.source, label(resource.relationship, "relative"), is_first_degree=is_close, certainty=certainty
     )
 
 
@@ -189,8 +191,7 @@ def _rls_certainty(resource: Resource, reading: Reading) -> Certainty | None:
     if any(_RLS in reading.coded_groups(concept) for concept in concepts):
         return Certainty.CODED
     is_named = any(
-        not reading.coded_groups(c)
-        and (_RLS in reading.text_groups(c) or any(reading.is_family_history(t) for t in texts(c)))
+        not reading.coded_groups(c) and (_RLS in reading.text_groups(c) or reading.is_family_history(c))
         for c in concepts
     )
     return Certainty.BY_TEXT if is_named else None

@@ -12,7 +12,17 @@ import msgspec
 from cds_service.clinical.facts import DataIssue, IssueKind, NeedState, Source
 from cds_service.fhir import lean
 from cds_service.fhir.answers import OBSERVATION, Answers, Contents, read_self_link
-from cds_service.fhir.decoding import UNREADABLE, Broken, Supplied, decode_prefetch
+from cds_service.fhir.decoding import (
+    UNREADABLE,
+    Head,
+    HeadEntry,
+    Place,
+    ResourceStore,
+    Supplied,
+    decode_head,
+    list_of,
+    split_prefetch,
+)
 from cds_service.fhir.needs import TYPE_NEEDS, Item, NeedsTable, Salvaged
 from cds_service.fhir.references import (
     REFERABLE_TYPES,
@@ -24,7 +34,13 @@ from cds_service.fhir.references import (
 )
 from cds_service.fhir.salvage import Remains, remains_of, salvage
 from cds_service.fhir.sieve import Sieve
-from cds_service.fhir.versions import FOREIGN_TYPES, FhirVersion, foreign_version, version_of_hint
+from cds_service.fhir.versions import (
+    FOREIGN_TYPES,
+    FhirVersion,
+    foreign_version,
+    is_foreign_observation,
+    version_of_hint,
+)
 from cds_service.knowledge import Terminology
 
 READ_TYPES = frozenset(TYPE_NEEDS) | {OBSERVATION}
@@ -36,6 +52,7 @@ _ANY_TYPE = "Resource"
 _NO_DATA = frozenset({"warning", "information", "success"})
 _link = msgspec.json.Decoder(lean.Link)
 _number = msgspec.json.Decoder(int)
+_outcome_issues = msgspec.json.Decoder(list[lean.OutcomeIssue])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +70,7 @@ class Call:
 
 def read_prefetch(prefetch: bytes | None, call: Call, terminology: Terminology) -> NeedsTable:
     """Return the table of needs that a prefetch fills; raises PrefetchUnreadable on anything but an object."""
-    supplied = decode_prefetch(prefetch) if prefetch is not None else []
-    reader = _Reader(call, terminology, supplied)
+    reader = _Reader(prefetch or b"{}", call, terminology)
     reader.read()
     return reader.table()
 
@@ -62,15 +78,15 @@ def read_prefetch(prefetch: bytes | None, call: Call, terminology: Terminology) 
 class _Reader:
     """The reading of one prefetch."""
 
-    def __init__(self, call: Call, terminology: Terminology, supplied: Sequence[Supplied]) -> None:
-        self._supplied = supplied
+    def __init__(self, prefetch: bytes, call: Call, terminology: Terminology) -> None:
+        values = split_prefetch(prefetch)
+        self._supplied = [decode_head(key, raw) for key, raw in values.items()]
+        self._store = ResourceStore(values)
         self._terminology = terminology
-        self._server = call.fhir_server
+        self._call = call
         self._answers = Answers(call.own_keys, terminology)
         self._sieve = Sieve(terminology)
-        self._matcher = PatientMatcher(
-            call.patient_id, call.fhir_server, lambda: _patient_names(supplied, call.patient_id)
-        )
+        self._matcher = PatientMatcher(call.patient_id, call.fhir_server, self._patient_names)
         hinted = version_of_hint(call.version_hint)
         self._hinted = None if hinted is FhirVersion.R4 else hinted
         self._items: dict[str, list[Item]] = {}
@@ -78,7 +94,7 @@ class _Reader:
         self._seen: dict[tuple[str, str | int], lean.Resource] = {}
         self._issues: dict[tuple[IssueKind, str, str], int] = {}
         self._salvaged: list[Salvaged] = []
-        self._referables: list[Referable] = []
+        self._referables: list[Place] = []
         self._damage: list[tuple[str, Contents, NeedState]] = []
 
     def read(self) -> None:
@@ -95,14 +111,43 @@ class _Reader:
         if patients is not None and len(patients) > 1:
             # Two versions of the patient: the fuller one, whatever their order.
             patients.sort(key=lambda item: _fullness(item.resource), reverse=True)
+        store, places = self._store, self._referables
         return NeedsTable(
             states=self._answers.states(),
             iron_searches=self._answers.iron_searches(),
             items_by_type=self._items,
             issues=tuple(DataIssue(*issue, count) for issue, count in sorted(self._issues.items())),
             salvaged=tuple(self._salvaged),
-            references=ReferenceIndex(self._referables, self._server),
+            references=ReferenceIndex(lambda: _referables(store, places), self._call.fhir_server),
+            store=store,
         )
+
+    def _patient_names(self) -> Iterator[str]:
+        """Yield the entry addresses under which the patient's own resource was supplied."""
+        waiting = [(Place(one.key), one.head) for one in self._supplied if one.head is not None]
+        while waiting:
+            place, bundle = waiting.pop()
+            for number, entry in enumerate(bundle.entry or ()):
+                head = entry.resource if entry is not None else None
+                if head is None or head.resourceType not in {_BUNDLE, _PATIENT}:
+                    continue
+                inner = Place(place.key, (*place.path, number))
+                if head.resourceType == _BUNDLE:
+                    waiting.append((inner, head))
+                else:
+                    yield from self._names_of_patient(inner)
+
+    def _names_of_patient(self, place: Place) -> Iterator[str]:
+        entry = self._decode(place)
+        if entry is not None and entry.resource is not None and entry.fullUrl:
+            if self._matcher.owner_of_patient(entry.resource.id) is Ownership.OWN:
+                yield entry.fullUrl
+
+    def _decode(self, place: Place) -> lean.Entry | None:
+        try:
+            return self._store.entry(place)
+        except UNREADABLE:
+            return None
 
     def _note(self, kind: IssueKind, resource_type: str, detail: str) -> None:
         issue = (kind, resource_type if resource_type in _NAMED_TYPES else _ANY_TYPE, detail)
@@ -111,14 +156,11 @@ class _Reader:
     # ------------------------------------------------------------------------------------ values
     def _read_value(self, supplied: Supplied) -> Contents:
         contents = Contents(supplied.key)
-        value = supplied.value
         if not supplied.is_readable:
             contents.is_failed = True
             self._note(IssueKind.WRONG_SHAPE, _ANY_TYPE, "prefetch value is not a resource")
-        elif value is not None:
-            self._read_top(value, contents)
-        for broken in supplied.broken:
-            self._read_broken(broken, contents)
+        elif supplied.head is not None:
+            self._read_top(supplied.head, contents)
         if self._hinted is not None and contents.matches:
             contents.is_failed = True
         if contents.is_failed:
@@ -127,36 +169,28 @@ class _Reader:
             self._note(IssueKind.CUT_OFF, _BUNDLE, "not every page or entry was supplied readably")
         return contents
 
-    def _read_top(self, value: lean.Resource, contents: Contents) -> None:
-        resource_type = value.resourceType
-        if resource_type == _BUNDLE:
-            self._read_bundle(value, contents)
-        elif not resource_type:
+    def _read_top(self, head: Head, contents: Contents) -> None:
+        if head.resourceType == _BUNDLE:
+            self._read_bundle(head, contents)
+        elif not head.resourceType:
             contents.is_failed = True
             self._note(IssueKind.WRONG_SHAPE, _ANY_TYPE, "resourceType missing")
-        elif resource_type == OBSERVATION and not self._sieve.is_read(value):
-            contents.matches += 1
-            self._look_at_unread(value, contents)
-        elif resource_type in READ_TYPES:
-            contents.matches += 1
-            self._take(value, resource_type, contents, (), None, is_match=True)
         else:
-            contents.matches += resource_type != _OUTCOME
-            self._take_other(value, contents, (), None, is_match=True)
+            self._read_entries([HeadEntry(resource=head)], contents, None)
 
-    def _read_bundle(self, bundle: lean.Resource, contents: Contents) -> None:
-        if bundle.implicitRules:
+    def _read_bundle(self, bundle: Head, contents: Contents) -> None:
+        if _is_given(bundle.implicitRules):
             contents.is_failed = True
             self._note(IssueKind.MODIFIER_EXTENSION, _BUNDLE, "implicitRules")
             return
         self._read_links(bundle, contents)
-        self._read_entries(bundle, contents, ())
+        self._read_entries(bundle.entry or (), contents, ())
         total = _total(bundle)
         if total is not None and total > contents.matches:
             contents.is_cut_off = True
 
-    def _read_links(self, bundle: lean.Resource, contents: Contents) -> None:
-        for raw in bundle.link or ():
+    def _read_links(self, bundle: Head, contents: Contents) -> None:
+        for raw in list_of(bundle.link):
             try:
                 link = _link.decode(raw)
             except UNREADABLE:
@@ -168,89 +202,83 @@ class _Reader:
             elif link.relation == "self":
                 contents.self_link = read_self_link(link.url, self._terminology)
 
-    def _read_entries(self, bundle: lean.Resource, contents: Contents, path: tuple[int, ...]) -> None:
-        is_read = self._sieve.is_read
-        matches = 0
-        for number, entry in enumerate(bundle.entry or ()):
-            if entry is None or (resource := entry.resource) is None:
+    def _read_entries(
+        self, entries: Sequence[HeadEntry | None], contents: Contents, path: tuple[int, ...] | None
+    ) -> None:
+        """Go through the resources of a Bundle at `path`; None stands for a value that is one resource."""
+        keeps, held, key = self._sieve.keeps, contents.held, contents.key
+        for number, entry in enumerate(entries):
+            if entry is None or (head := entry.resource) is None:
                 continue
             search = entry.search
             is_match = search is None or search.mode != "include"
-            matches += is_match
-            resource_type = resource.resourceType
-            if resource_type == OBSERVATION and not is_read(resource):
-                if is_match and not contents.has_laboratory:
-                    self._look_at_unread(resource, contents)
-            elif resource_type in READ_TYPES:
-                place = (*path, number)
-                if entry.modifierExtension:
-                    self._refuse(resource, resource_type, contents, "modifierExtension of the entry")
-                else:
-                    self._take(resource, resource_type, contents, place, entry.fullUrl, is_match=is_match)
-            else:
-                matches -= is_match and resource_type in _CONTAINERS
-                self._take_other(resource, contents, (*path, number), entry.fullUrl, is_match=is_match)
-        contents.matches += matches
+            resource_type = head.resourceType
+            if resource_type not in READ_TYPES:
+                place = Place(key, () if path is None else (*path, number))
+                self._take_other(head, contents, place, is_match=is_match)
+                continue
+            contents.matches += is_match
+            is_kept = keeps(head, resource_type)
+            if is_kept or (resource_type not in held and resource_type != OBSERVATION):
+                place = Place(key, () if path is None else (*path, number))
+                self._take(resource_type, contents, place, is_match=is_match, is_kept=is_kept)
+            elif not contents.has_laboratory and is_match and resource_type == OBSERVATION:
+                self._look_at_unread(head, contents)
 
-    def _look_at_unread(self, resource: lean.Resource, contents: Contents) -> None:
-        """Note that there are Observations, and laboratory ones, though this one becomes no result."""
-        if self._matcher.owner(resource.subject) in _USABLE:
+    def _look_at_unread(self, head: Head, contents: Contents) -> None:
+        """Note what a Bundle shows by an Observation that becomes no result: that it holds (laboratory) ones."""
+        is_laboratory = b'"laboratory"' in bytes(head.category).lower()
+        if OBSERVATION in contents.held and not is_laboratory:
+            return
+        if self._hinted is not None or is_foreign_observation(head.category, head.context):
+            self._refuse_version(OBSERVATION, contents)
+        elif self._matcher.owner_of_raw(head.subject) in _USABLE:
             contents.held.add(OBSERVATION)
-            contents.has_laboratory = self._sieve.is_laboratory(resource)
+            contents.has_laboratory = is_laboratory
 
-    def _take_other(
-        self,
-        resource: lean.Resource,
-        contents: Contents,
-        path: tuple[int, ...],
-        full_url: str | None,
-        *,
-        is_match: bool,
-    ) -> None:
+    def _take_other(self, head: Head, contents: Contents, place: Place, *, is_match: bool) -> None:
         """Take a resource of a type that no need is made of."""
-        resource_type = resource.resourceType
+        resource_type = head.resourceType
         if resource_type == _BUNDLE:
-            self._read_links_of_inner(resource, contents)
-            self._read_entries(resource, contents, path)
+            self._read_inner(head, contents, place)
         elif resource_type == _OUTCOME:
-            contents.is_failed = contents.is_failed or _is_error(resource)
+            contents.is_failed = contents.is_failed or _is_error(head)
         elif not resource_type:
             contents.is_cut_off = True
-            self._note(IssueKind.WRONG_SHAPE, _ANY_TYPE, "resourceType missing")
-        elif resource_type in FOREIGN_TYPES:
-            self._refuse_version(FOREIGN_TYPES[resource_type], contents)
+            self._note(IssueKind.WRONG_SHAPE, _ANY_TYPE, "resource without a readable resourceType")
         else:
-            if is_match:
+            contents.matches += is_match
+            if resource_type in FOREIGN_TYPES:
+                self._refuse_version(FOREIGN_TYPES[resource_type], contents)
+            elif is_match:
                 contents.held.add(resource_type)
             if resource_type in REFERABLE_TYPES:
-                self._take_referable(resource, resource_type, contents, full_url)
+                self._referables.append(place)
 
-    def _read_links_of_inner(self, bundle: lean.Resource, contents: Contents) -> None:
-        """Take from an inner Bundle only whether it was cut off: it does not name the outer search."""
-        inner = Contents(contents.key)
-        self._read_links(bundle, inner)
-        contents.is_cut_off = contents.is_cut_off or inner.is_cut_off or bool(bundle.implicitRules)
-
-    def _take_referable(
-        self, resource: lean.Resource, resource_type: str, contents: Contents, full_url: str | None
-    ) -> None:
-        if is_acceptable(resource):
-            self._referables.append(Referable(contents.key, full_url, resource))
-        else:
-            self._note(IssueKind.MODIFIER_EXTENSION, resource_type, "modifierExtension or implicitRules")
+    def _read_inner(self, bundle: Head, contents: Contents, place: Place) -> None:
+        """Read a Bundle inside a Bundle as part of it: its links tell only whether it was cut off."""
+        links = Contents(contents.key)
+        self._read_links(bundle, links)
+        contents.is_cut_off = contents.is_cut_off or links.is_cut_off
+        if _is_given(bundle.implicitRules):
+            contents.is_cut_off = True
+            self._note(IssueKind.MODIFIER_EXTENSION, _BUNDLE, "implicitRules")
+            return
+        self._read_entries(bundle.entry or (), contents, place.path)
 
     # --------------------------------------------------------------------------------- resources
     def _take(
-        self,
-        resource: lean.Resource,
-        resource_type: str,
-        contents: Contents,
-        path: tuple[int, ...],
-        full_url: str | None,
-        *,
-        is_match: bool,
+        self, resource_type: str, contents: Contents, place: Place, *, is_match: bool, is_kept: bool
     ) -> None:
-        """Keep a resource of a type that we read, unless something forbids it."""
+        """Read a resource in full and keep it, unless something forbids it.
+
+        One that is not kept still shows, by its version and subject, what its Bundle answers.
+        """
+        entry = self._decode(place)
+        if entry is None or entry.resource is None:
+            self._read_broken(resource_type, contents, place, is_match=is_match)
+            return
+        resource = entry.resource
         if self._hinted is not None or foreign_version(resource) is not None:
             self._refuse_version(resource_type, contents)
             return
@@ -262,13 +290,22 @@ class _Reader:
             contents.held.add(resource_type)
             if resource_type == OBSERVATION and not contents.has_laboratory:
                 contents.has_laboratory = self._sieve.is_laboratory(resource)
-        if owner is Ownership.UNSTATED:
+        if is_kept:
+            self._keep(entry, resource, resource_type, contents, place)
+
+    def _keep(
+        self, entry: lean.Entry, resource: lean.Resource, resource_type: str, contents: Contents, place: Place
+    ) -> None:
+        if entry.modifierExtension or not is_acceptable(resource):
+            self._note(IssueKind.MODIFIER_EXTENSION, resource_type, "modifierExtension or implicitRules")
+            self._bury(resource_type, remains_of(resource), contents)
+            return
+        if self._is_repeated(resource, resource_type):
+            return
+        if resource_type != _PATIENT and _has_no_subject(resource):
             self._note(IssueKind.CLEANED, resource_type, "subject missing, taken as the patient of the call")
-        if not is_acceptable(resource):
-            self._refuse(resource, resource_type, contents, "modifierExtension or implicitRules")
-        elif not self._is_repeated(resource, resource_type):
-            items = self._items.setdefault(resource_type, [])
-            items.append(Item(self._next_number(), resource, contents.key, path, full_url))
+        item = Item(self._next_number(), resource, place.key, place.path, entry.fullUrl)
+        self._items.setdefault(resource_type, []).append(item)
 
     def _owner(self, resource: lean.Resource, resource_type: str) -> Ownership:
         if resource_type == _PATIENT:
@@ -295,35 +332,27 @@ class _Reader:
         self._note(IssueKind.UNKNOWN_VERSION, resource_type, "not FHIR R4")
         self._damage.append((resource_type, contents, NeedState.FAILED))
 
-    def _refuse(self, resource: lean.Resource, resource_type: str, contents: Contents, why: str) -> None:
-        self._note(IssueKind.MODIFIER_EXTENSION, resource_type, why)
-        self._bury(resource_type, remains_of(resource), contents)
-
-    def _read_broken(self, broken: Broken, contents: Contents) -> None:
-        remains = salvage(broken.raw)
-        resource_type = remains.resource_type
-        self._note(IssueKind.WRONG_SHAPE, resource_type or _ANY_TYPE, "element of an unexpected type")
-        if resource_type is None:
-            contents.is_cut_off = True
-            return
-        contents.matches += not broken.is_included
-        if resource_type in FOREIGN_TYPES:
-            self._refuse_version(FOREIGN_TYPES[resource_type], contents)
-        elif resource_type == _OUTCOME:
-            contents.is_failed = True
-        elif resource_type not in READ_TYPES:
-            contents.held.add(resource_type)
-        elif self._matcher.owner(remains.subject) is Ownership.OTHER:
-            self._leave_out(resource_type, contents, Ownership.OTHER)
+    def _read_broken(
+        self, resource_type: str, contents: Contents, place: Place, *, is_match: bool
+    ) -> None:
+        remains = salvage(self._store.text(place))
+        if resource_type == _PATIENT:
+            owner = self._matcher.owner_of_patient(remains.resource_id)
         else:
+            owner = self._matcher.owner(remains.subject)
+        if owner is Ownership.OTHER:
+            self._leave_out(resource_type, contents, Ownership.OTHER)
+            return
+        self._note(IssueKind.WRONG_SHAPE, resource_type, "element of an unexpected type")
+        if is_match:
             contents.held.add(resource_type)
-            self._bury(resource_type, remains, contents)
+        self._bury(resource_type, remains, contents)
 
     def _bury(self, resource_type: str, remains: Remains, contents: Contents) -> None:
         """Make sure that nobody concludes the absence of what an unusable resource may have said."""
         code = remains.code
         if resource_type == OBSERVATION and code is not None:
-            if self._sieve.is_read_code(code):
+            if self._sieve.may_matter(resource_type, code):
                 self._salvage(resource_type, remains, code)
             return
         if code is not None and not self._sieve.may_matter(resource_type, code):
@@ -339,17 +368,29 @@ class _Reader:
 
 
 _USABLE = frozenset({Ownership.OWN, Ownership.UNSTATED})
-_CONTAINERS = frozenset({_BUNDLE, _OUTCOME})
-_NAMED_TYPES = READ_TYPES | REFERABLE_TYPES | frozenset(FOREIGN_TYPES) | _CONTAINERS
+_NAMED_TYPES = READ_TYPES | REFERABLE_TYPES | frozenset(FOREIGN_TYPES) | {_BUNDLE, _OUTCOME}
 
 
-def _is_error(outcome: lean.Resource) -> bool:
+def _has_no_subject(resource: lean.Resource) -> bool:
+    subject = resource.subject or resource.patient
+    return subject is None or not subject.reference
+
+
+def _is_given(raw: msgspec.Raw) -> bool:
+    return bytes(raw) not in (b"", b"null", b'""')
+
+
+def _is_error(outcome: Head) -> bool:
     """Whether an OperationOutcome says more than "nothing found": error, fatal, or nothing readable."""
-    severities = {(issue.severity or "").lower() for issue in outcome.issue or ()}
+    try:
+        issues = _outcome_issues.decode(outcome.issue)
+    except UNREADABLE:
+        return True
+    severities = {(issue.severity or "").lower() for issue in issues}
     return not severities or not severities <= _NO_DATA
 
 
-def _total(bundle: lean.Resource) -> int | None:
+def _total(bundle: Head) -> int | None:
     try:
         return _number.decode(bundle.total)
     except UNREADABLE:
@@ -361,15 +402,12 @@ def _fullness(resource: lean.Resource) -> tuple[int, bytes]:
     return len(text), text
 
 
-def _patient_names(supplied: Sequence[Supplied], patient_id: str) -> Iterator[str]:
-    """Yield the entry addresses under which the patient's own resource was supplied."""
-    waiting = [one.value for one in supplied if one.value is not None]
-    while waiting:
-        for entry in waiting.pop().entry or ():
-            resource = entry.resource if entry is not None else None
-            if entry is None or resource is None:
-                continue
-            if resource.resourceType == _BUNDLE:
-                waiting.append(resource)
-            elif resource.resourceType == _PATIENT and resource.id == patient_id and entry.fullUrl:
-                yield entry.fullUrl
+def _referables(store: ResourceStore, places: Sequence[Place]) -> Iterator[Referable]:
+    """Yield the resources that others refer to; an unreadable one is as if not supplied."""
+    for place in places:
+        try:
+            entry = store.entry(place)
+        except UNREADABLE:
+            continue
+        if entry.resource is not None:
+            yield Referable(place.key, entry.fullUrl, entry.resource)

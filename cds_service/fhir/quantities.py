@@ -280,11 +280,13 @@ def measure(
         return Measured(shown, unreadable=_why_no_unit(sent, lookup), notes=notes)
     if code_family and factor.family in {"mass", "molar"} and factor.family != code_family:
         notes |= {ResultNote.UNIT_MISMATCH}
-    interval = _converted(sent.interval, factor.factor)
+    interval = sent.interval if factor.factor == _ONE else _converted(sent.interval, factor.factor)
     if not _is_plausible(interval, analyte):
         return Measured(shown, unreadable=Unreadable.IMPLAUSIBLE, notes=notes)
     if factor.factor != _ONE:
         notes |= {ResultNote.CONVERTED}
+        if factor.family == "molar":
+            notes |= {ResultNote.CONVERTED_MOLAR}
     return Measured(shown, interval, _canonical(sent, interval, factor), notes=notes)
 
 

@@ -125,7 +125,7 @@ class Reading:
         Together, because "RLS" needs a second cue, and because a text that denies ("no ...") must not be
         overruled by the display of a code.
         """
-        words = "; ".join(texts(concept))
+        words = words_of(concept)
         if not words:
             return _NOTHING
         found = self._text_groups.get(words)
@@ -133,11 +133,14 @@ class Reading:
             found = self._text_groups[words] = self.terminology.condition_groups_by_text(words)
         return found
 
-    def is_family_history(self, text: str) -> bool:
-        """Whether a text names restless legs syndrome in a relative."""
-        found = self._family_texts.get(text)
+    def is_family_history(self, concept: CodeableConcept | None) -> bool:
+        """Whether the words of a concept name restless legs syndrome in a relative."""
+        words = words_of(concept)
+        if not words:
+            return False
+        found = self._family_texts.get(words)
         if found is None:
-            found = self._family_texts[text] = self.terminology.is_family_history_text_of_rls(text)
+            found = self._family_texts[words] = self.terminology.is_family_history_text_of_rls(words)
         return found
 
     def is_local(self, system: str | None) -> bool:
@@ -154,6 +157,11 @@ def texts(concept: CodeableConcept | None) -> Iterator[str]:
     for coding in concept.coding or ():
         if coding.display and coding.display.strip():
             yield coding.display
+
+
+def words_of(concept: CodeableConcept | None) -> str:
+    """Return all words of a concept together, "" when it has none."""
+    return "; ".join(texts(concept))
 
 
 def label(concept: CodeableConcept | None, default: str) -> str:

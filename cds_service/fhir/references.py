@@ -20,6 +20,7 @@ MAX_REFERENCE = 2048
 """Longer references are not followed."""
 
 
+_reference = msgspec.json.Decoder(lean.Reference | None)
 _resource = msgspec.json.Decoder(lean.Resource | None)
 
 
@@ -99,6 +100,15 @@ class PatientMatcher:
             known = self._known[reference] = self._judge(reference)
         return known
 
+    def owner_of_raw(self, subject: msgspec.Raw) -> Ownership:
+        """Return the same for a subject that was not decoded yet."""
+        if subject is lean.ABSENT:
+            return Ownership.UNSTATED
+        try:
+            return self.owner(_reference.decode(subject))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return Ownership.UNVERIFIABLE
+
     def _judge(self, reference: str) -> Ownership:
         if reference.startswith("urn:"):
             # Only an address that is no server's: a Bundle cannot vouch for a foreign server.
@@ -132,7 +142,7 @@ class Referable:
 class ReferenceIndex:
     """Look-up of referred resources; built when the first reference is followed."""
 
-    referables: Sequence[Referable] = ()
+    find: Callable[[], Iterable[Referable]] = tuple
     fhir_server: str | None = None
     _by_name: dict[tuple[str | None, str], lean.Resource] | None = field(default=None, repr=False)
 
@@ -163,7 +173,7 @@ class ReferenceIndex:
 
     def _index(self) -> dict[tuple[str | None, str], lean.Resource]:
         if self._by_name is None:
-            self._by_name = _index(self.referables)
+            self._by_name = _index(self.find())
         return self._by_name
 
 
@@ -185,6 +195,8 @@ def _decode(raw: msgspec.Raw) -> lean.Resource | None:
 def _index(referables: Iterable[Referable]) -> dict[tuple[str | None, str], lean.Resource]:
     index: dict[tuple[str | None, str], lean.Resource] = {}
     for referable in referables:
+        if not is_acceptable(referable.resource):
+            continue
         names = [referable.full_url] if referable.full_url else []
         if referable.resource.id:
             names.append(f"{referable.resource.resourceType}/{referable.resource.id}")

@@ -47,7 +47,7 @@ class Remains:
     subject: lean.Reference | None = None
 
 
-def salvage(raw: msgspec.Raw) -> Remains:
+def salvage(raw: bytes) -> Remains:
     """Return what can be read of a resource of the wrong shape."""
     try:
         parts = _loose.decode(raw)

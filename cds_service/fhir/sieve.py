@@ -1,18 +1,36 @@
 """Which of the many supplied resources can become a fact at all, decided by their codes.
 
-One `Sieve` serves one request; a repeated code or text costs one look-up.
+One `Sieve` serves one request. A code is judged once, by its JSON text: charts repeat a few hundred codes.
+It may keep too much, since extraction decides, but never too little.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
 
 from cds_service.fhir import lean
 from cds_service.fhir.answers import LABORATORY_GROUPS, LOINC
+from cds_service.fhir.decoding import UNREADABLE, Head
 from cds_service.fhir.needs import READ_OBSERVATION_GROUPS
 from cds_service.knowledge import Terminology
 
 _LABORATORY = "laboratory"
-# An Observation may name a family history of restless legs (factors.md 2.2).
+# An Observation or Condition may name a family history of restless legs (factors.md 2.2).
 _FAMILY_WORD = "restless"
+_ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
+# Codes that end a pregnancy, and the chapter that dates it, are read as codes (factors.md 2.4).
+_OBSTETRIC = ("O", "Z37", "Z39")
+
+_ORDER_STEMS = ("iron", "ferr")
+
+_concept = msgspec.json.Decoder(lean.CodeableConcept)
+
+
+class _Part(msgspec.Struct, gc=False):
+    code: lean.CodeableConcept | None = None
+
+
+_parts = msgspec.json.Decoder(list[_Part])
 
 
 class Sieve:
@@ -20,38 +38,43 @@ class Sieve:
 
     def __init__(self, terminology: Terminology) -> None:
         self._terminology = terminology
-        self._is_loinc: dict[str | None, bool] = {}
-        self._is_read: dict[str | None, bool] = {}
-        self._words: dict[str, bool] = {}
+        medicines: dict[bytes, bool] = {}
+        self._known: dict[str, dict[bytes, bool]] = {
+            "Observation": {},
+            "Condition": {},
+            "Procedure": {},
+            "ServiceRequest": {},
+            "MedicationStatement": medicines,
+            "MedicationRequest": medicines,
+            "MedicationAdministration": medicines,
+        }
+        self._checks: Mapping[str, Callable[[lean.CodeableConcept], bool]] = {
+            "Observation": self._is_read_observation,
+            "Condition": self._is_known_condition,
+            "Procedure": self._is_known_condition,
+            "ServiceRequest": self._is_known_order,
+            "MedicationStatement": self._is_known_medicine,
+            "MedicationRequest": self._is_known_medicine,
+            "MedicationAdministration": self._is_known_medicine,
+        }
 
-    def is_read(self, resource: lean.Resource) -> bool:
-        """Whether an Observation, or a part of it, may be a result that the rules read."""
-        if self.is_read_code(resource.code):
+    def keeps(self, head: Head, resource_type: str) -> bool:
+        """Whether a resource of a type that we read may become a fact."""
+        known = self._known.get(resource_type)
+        if known is None:
             return True
-        components = resource.component
-        if components is None:
-            return False
-        return any(self.is_read_code(component.code) for component in components)
+        code = bytes(head.medicationCodeableConcept if resource_type[0] == "M" else head.code)
+        is_kept = known.get(code)
+        if is_kept is None:
+            is_kept = known[code] = self._judge(code, resource_type)
+        if is_kept or head.component is lean.ABSENT:
+            return is_kept
+        return self._keeps_component(head.component)
 
-    def is_read_code(self, code: lean.CodeableConcept | None) -> bool:
-        """Whether an Observation code is one that the rules read; words count only without a LOINC code."""
-        if code is None:
-            return False
-        is_local = True
-        systems, read_codes = self._is_loinc, self._is_read
-        for coding in code.coding or ():
-            # One plain look-up each: most charts repeat a few systems and a few hundred codes.
-            system = coding.system
-            if not (systems[system] if system in systems else self._learn_system(system)):
-                continue
-            loinc = coding.code
-            if read_codes[loinc] if loinc in read_codes else self._learn_code(loinc):
-                return True
-            is_local = is_local and not loinc
-        if is_local:
-            return any(self._has_word(words) for words in _texts(code))
-        text = code.text
-        return text is not None and _FAMILY_WORD in text
+    def may_matter(self, resource_type: str, code: lean.CodeableConcept) -> bool:
+        """Whether a code of this type belongs to something that the rules read."""
+        check = self._checks.get(resource_type)
+        return check is None or check(code)
 
     def is_laboratory(self, resource: lean.Resource) -> bool:
         """Whether an Observation is a laboratory result: by category, or by a code of the iron studies."""
@@ -60,48 +83,69 @@ class Sieve:
             for coding in (resource.code.coding if resource.code else None) or ()
         )
 
-    def may_matter(self, resource_type: str, code: lean.CodeableConcept) -> bool:
-        """Whether a code of any other type belongs to something that the rules read."""
-        check = self._checks().get(resource_type)
-        if check is None:
+    def _judge(self, code: bytes, resource_type: str) -> bool:
+        if not code or code == b"null":
+            # A medicine may be named by a reference; anything else without a code says nothing.
+            return resource_type.startswith("Medication")
+        try:
+            concept = _concept.decode(code)
+        except UNREADABLE:
             return True
-        if any(check(self._system(coding), (coding.code or "").strip()) for coding in code.coding or ()):
+        return self._checks[resource_type](concept)
+
+    def _keeps_component(self, raw: msgspec.Raw) -> bool:
+        try:
+            parts = _parts.decode(raw)
+        except UNREADABLE:
+            return bytes(raw) != b"null"
+        return any(part.code is not None and self._is_read_observation(part.code) for part in parts)
+
+    def _is_read_observation(self, code: lean.CodeableConcept) -> bool:
+        """Words count only without a LOINC code (factors.md section 0, code systems)."""
+        is_local = True
+        for coding in code.coding or ():
+            if coding.code and self._system(coding) == LOINC:
+                is_local = False
+                if self._group(coding) in READ_OBSERVATION_GROUPS:
+                    return True
+        texts = list(_texts(code))
+        words = "; ".join(texts)
+        if not words:
+            return False
+        if is_local and any(self._terminology.observation_group_by_text(text) for text in (words, *texts)):
             return True
-        return any(self._is_known_text(resource_type, text) for text in _texts(code))
+        return self._terminology.is_family_history_text_of_rls(words) or _FAMILY_WORD in words.lower()
 
-    def _checks(self) -> Mapping[str, Callable[[str, str], object]]:
-        terminology = self._terminology
-        return {
-            "Condition": terminology.condition_groups,
-            "Procedure": terminology.condition_groups,
-            "ServiceRequest": terminology.is_order_code,
-            "MedicationStatement": self._drug,
-            "MedicationRequest": self._drug,
-            "MedicationAdministration": self._drug,
-        }
-
-    def _drug(self, system: str, code: str) -> object:
-        terminology = self._terminology
-        return ("rxnorm" in system and terminology.drug_by_rxnorm(code)) or (
-            "atc" in system and terminology.drug_by_atc(code)
+    def _is_known_condition(self, code: lean.CodeableConcept) -> bool:
+        groups = self._terminology.condition_groups
+        for coding in code.coding or ():
+            bare = (coding.code or "").strip()
+            # An ICD code also counts under a system of the site's own.
+            if groups(self._system(coding), bare) or groups(_ICD_10_CM, bare):
+                return True
+            if bare.upper().startswith(_OBSTETRIC):
+                return True
+        words = "; ".join(_texts(code))
+        return bool(words) and (
+            _FAMILY_WORD in words.lower() or bool(self._terminology.condition_groups_by_text(words))
         )
 
-    def _is_known_text(self, resource_type: str, text: str) -> bool:
-        if resource_type.startswith("Medication"):
-            return self._terminology.drug_by_text(text) is not None
-        if resource_type == "ServiceRequest":
-            return self._terminology.observation_group_by_text(text) is not None
-        return bool(self._terminology.condition_groups_by_text(text)) or _FAMILY_WORD in text.lower()
+    def _is_known_order(self, code: lean.CodeableConcept) -> bool:
+        terminology = self._terminology
+        return any(
+            terminology.is_order_code(self._system(coding), (coding.code or "").strip())
+            for coding in code.coding or ()
+        ) or any(stem in text.lower() for stem in _ORDER_STEMS for text in _texts(code))
 
-    def _learn_system(self, system: str | None) -> bool:
-        is_loinc = system is not None and self._terminology.normalise_system(system.strip()) == LOINC
-        self._is_loinc[system] = is_loinc
-        return is_loinc
-
-    def _learn_code(self, code: str | None) -> bool:
-        group = self._terminology.observation_group(LOINC, code.strip()) if code else None
-        is_read = self._is_read[code] = group in READ_OBSERVATION_GROUPS
-        return is_read
+    def _is_known_medicine(self, code: lean.CodeableConcept) -> bool:
+        terminology = self._terminology
+        for coding in code.coding or ():
+            bare = (coding.code or "").strip()
+            if bare and (terminology.drug_by_rxnorm(bare) or terminology.drug_by_atc(bare)):
+                return True
+        words = [text for text in _texts(code) if text.strip()]
+        # A medicine without a readable name is counted.
+        return not words or any(terminology.drug_by_text(text) for text in words)
 
     def _group(self, coding: lean.Coding) -> str | None:
         if not coding.code:
@@ -111,15 +155,8 @@ class Sieve:
     def _system(self, coding: lean.Coding) -> str:
         return self._terminology.normalise_system(coding.system.strip()) if coding.system else ""
 
-    def _has_word(self, text: str) -> bool:
-        known = self._words.get(text)
-        if known is None:
-            is_named = self._terminology.observation_group_by_text(text) is not None
-            known = self._words[text] = is_named or _FAMILY_WORD in text.lower()
-        return known
 
-
-def _texts(code: lean.CodeableConcept) -> Iterable[str]:
+def _texts(code: lean.CodeableConcept) -> Iterator[str]:
     if code.text:
         yield code.text
     for coding in code.coding or ():

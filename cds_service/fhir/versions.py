@@ -36,11 +36,10 @@ _FAMILY_LIST = re.compile(rb'"family"\s*:\s*\[')
 _OLD_CATEGORY_SYSTEM = "http://hl7.org/fhir/observation-category"
 
 _HINTS: tuple[tuple[re.Pattern[str], FhirVersion], ...] = (
-    (re.compile(r"dstu\s*1|0\.\d"), FhirVersion.DSTU2),
-    (re.compile(r"dstu\s*2|^r?2\b|1\.\d"), FhirVersion.DSTU2),
-    (re.compile(r"stu\s*3|^r?3\b|3\.\d"), FhirVersion.STU3),
-    (re.compile(r"^r?4b?\b|4\.\d"), FhirVersion.R4),
-    (re.compile(r"^r?5\b|5\.\d|^r6\b|6\.\d"), FhirVersion.R5),
+    (re.compile(r"dstu|^2$|(?<![\d.])[01]\.\d"), FhirVersion.DSTU2),
+    (re.compile(r"stu\s*3|\br3\b|^3$|(?<![\d.])3\.\d"), FhirVersion.STU3),
+    (re.compile(r"\br4b?\b|^4$|(?<![\d.])4\.\d"), FhirVersion.R4),
+    (re.compile(r"\br[56]\b|^[56]$|(?<![\d.])[56]\.\d"), FhirVersion.R5),
 )
 
 
@@ -57,6 +56,14 @@ def foreign_version(resource: lean.Resource) -> FhirVersion | None:
     """Return the version of a resource that is certainly not R4, None when it can be read as R4."""
     check = _CHECKS.get(resource.resourceType or "")
     return check(resource) if check else None
+
+
+def is_foreign_observation(category: msgspec.Raw, context: msgspec.Raw) -> bool:
+    """Whether the raw members of an Observation show that it is certainly not R4."""
+    if _has(context):
+        return True
+    text = bytes(category)
+    return text[:1] == b"{" and _OLD_CATEGORY_SYSTEM.encode() in text
 
 
 def _has(raw: msgspec.Raw) -> bool:

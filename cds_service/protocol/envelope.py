@@ -78,8 +78,7 @@ def parse_hook_request(body: bytes, *, expected_hook: str) -> HookRequest:
     refuse_repeated(members, "the request")
     hook = _required(members, "hook")
     if hook != expected_hook:
-        message = f"hook must be {expected_hook} for this service."
-        raise BadRequest("value", message)
+        raise BadRequest("value", f"hook must be {expected_hook} for this service.")
     context = _context(members)
     patient_id = _required(context, "patientId", "context.")
     fhir_server = _optional(members, "fhirServer")
@@ -114,19 +113,16 @@ def _prefetch(raw: bytes) -> bytes | None:
     if raw in {b"", b"null"}:
         return None
     if not raw.startswith(b"{"):
-        message = "prefetch must be an object."
-        raise BadRequest("structure", message)
+        raise BadRequest("structure", "prefetch must be an object.")
     return raw
 
 
 def _context(members: Mapping[str, Any]) -> Mapping[str, Any]:
     context = members.get("context")
     if context is None:
-        message = "context is required."
-        raise BadRequest("required", message)
+        raise BadRequest("required", "context is required.")
     if not isinstance(context, dict):
-        message = "context must be an object."
-        raise BadRequest("structure", message)
+        raise BadRequest("structure", "context must be an object.")
     refuse_repeated(context, "context")
     return context
 
@@ -139,19 +135,16 @@ def _extension(value: Any) -> Mapping[str, Any]:
 def _required(members: Mapping[str, Any], name: str, path: str = "") -> str:
     value = members.get(name)
     if value is None:
-        message = f"{path}{name} is required."
-        raise BadRequest("required", message)
+        raise BadRequest("required", f"{path}{name} is required.")
     if not isinstance(value, str) or not value.strip():
-        message = f"{path}{name} must be a string that is not empty."
-        raise BadRequest("value", message)
+        raise BadRequest("value", f"{path}{name} must be a string that is not empty.")
     return value
 
 
 def _optional(members: Mapping[str, Any], name: str, path: str = "") -> str | None:
     value = members.get(name)
     if value is not None and not isinstance(value, str):
-        message = f"{path}{name} must be a string."
-        raise BadRequest("value", message)
+        raise BadRequest("value", f"{path}{name} must be a string.")
     return value or None
 
 
@@ -164,16 +157,13 @@ def _authorization(value: Any, fhir_server: str | None, patient_id: str) -> Fhir
         return None
     path = "fhirAuthorization."
     if not isinstance(value, dict):
-        message = "fhirAuthorization must be an object."
-        raise BadRequest("structure", message)
+        raise BadRequest("structure", "fhirAuthorization must be an object.")
     refuse_repeated(value, "fhirAuthorization")
     if fhir_server is None:
-        message = "fhirServer is required where fhirAuthorization is given."
-        raise BadRequest("required", message)
+        raise BadRequest("required", "fhirServer is required where fhirAuthorization is given.")
     access_token = _required(value, "access_token", path)
     if _required(value, "token_type", path).lower() != "bearer":
-        message = "fhirAuthorization.token_type must be Bearer."
-        raise BadRequest("value", message)
+        raise BadRequest("value", "fhirAuthorization.token_type must be Bearer.")
     patient = _optional(value, "patient", path)
     if patient is not None and patient != patient_id:
         return None
@@ -195,6 +185,5 @@ def _seconds(value: Any) -> int | None:
     except (TypeError, ValueError):
         seconds = math.nan
     if not math.isfinite(seconds):
-        message = "fhirAuthorization.expires_in must be a number of seconds."
-        raise BadRequest("value", message)
+        raise BadRequest("value", "fhirAuthorization.expires_in must be a number of seconds.")
     return int(seconds)

@@ -36,15 +36,13 @@ def _instant(value: object) -> datetime:
     """Return an RFC 3339 timestamp in UTC; raises ValueError."""
     match = _RFC_3339.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        message = "is not an RFC 3339 timestamp"
-        raise ValueError(message)
+        raise ValueError("is not an RFC 3339 timestamp")
     second = "59" if match["second"] == _LEAP_SECOND else match["second"]
     zone = match["zone"].upper()
     try:
         instant = datetime.fromisoformat(f"{match['day']}T{match['minute']}:{second}{zone}").astimezone(UTC)
     except (ValueError, OverflowError):
-        message = "is not an RFC 3339 timestamp"
-        raise ValueError(message) from None
+        raise ValueError("is not an RFC 3339 timestamp") from None
     return instant.replace(microsecond=int((match["fraction"] or ".0")[1:7].ljust(6, "0")))
 
 
@@ -102,8 +100,7 @@ class FeedbackEntry(_Told):
     @model_validator(mode="after")
     def _accepted_means_a_suggestion(self) -> Self:
         if self.outcome == "accepted" and not self.accepted_suggestions:
-            message = "accepted needs acceptedSuggestions"
-            raise ValueError(message)
+            raise ValueError("accepted needs acceptedSuggestions")
         return self
 
 

@@ -33,8 +33,7 @@ def check_json(body: bytes) -> None:
         except UnicodeDecodeError:
             raise NotJson("The body is not valid UTF-8.") from None
     if _depth(body) > MAX_DEPTH:
-        message = f"The body is nested deeper than {MAX_DEPTH} levels or its brackets do not match."
-        raise NotJson(message)
+        raise NotJson(f"The body is nested deeper than {MAX_DEPTH} levels or its brackets do not match.")
 
 
 def _depth(body: bytes) -> int:
@@ -93,5 +92,4 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def refuse_repeated(value: Any, name: str) -> None:
     """Return nothing unless `value` is an object with a repeated member; raises `BadRequest`."""
     if isinstance(value, Repeated):
-        message = f"A member of {name} is repeated."
-        raise BadRequest("structure", message)
+        raise BadRequest("structure", f"A member of {name} is repeated.")

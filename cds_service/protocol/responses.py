@@ -20,18 +20,15 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 def _is_uuid(value: str) -> str:
     if str(uuid.UUID(value)) != value:
-        message = "is not a lower-case UUID"
-        raise ValueError(message)
+        raise ValueError("is not a lower-case UUID")
     return value
 
 
 def _fits_summary(value: str) -> str:
     if len(value.encode("utf-16-le")) // 2 > MAX_SUMMARY:
-        message = f"is longer than {MAX_SUMMARY} characters"
-        raise ValueError(message)
+        raise ValueError(f"is longer than {MAX_SUMMARY} characters")
     if value.splitlines() != [value]:
-        message = "has more than one line"
-        raise ValueError(message)
+        raise ValueError("has more than one line")
     return value
 
 
@@ -83,8 +80,9 @@ class Action(_Wire):
     def _has_its_resource(self) -> Self:
         is_delete = self.type == "delete"
         if is_delete is (self.resource is not None) or is_delete is (self.resource_id is None):
-            message = "create and update need a resource, delete needs a resourceId, and neither has both"
-            raise ValueError(message)
+            raise ValueError(
+                "create and update need a resource, delete needs a resourceId, and neither has both"
+            )
         return self
 
 
@@ -108,8 +106,7 @@ class LinkModel(_Wire):
     @model_validator(mode="after")
     def _context_only_for_apps(self) -> Self:
         if self.app_context is not None and self.type != "smart":
-            message = "appContext belongs to links of type smart"
-            raise ValueError(message)
+            raise ValueError("appContext belongs to links of type smart")
         return self
 
 
@@ -130,15 +127,12 @@ class Card(_Wire):
     @model_validator(mode="after")
     def _keeps_the_conditions(self) -> Self:
         if bool(self.suggestions) is (self.selection_behavior is None):
-            message = "selectionBehavior stands beside suggestions and only there"
-            raise ValueError(message)
+            raise ValueError("selectionBehavior stands beside suggestions and only there")
         recommended = sum(1 for suggestion in self.suggestions if suggestion.is_recommended)
         if self.selection_behavior == "at-most-one" and recommended > 1:
-            message = "only one of several exclusive suggestions can be recommended"
-            raise ValueError(message)
+            raise ValueError("only one of several exclusive suggestions can be recommended")
         if any(reason.display is None for reason in self.override_reasons):
-            message = "an override reason needs a display"
-            raise ValueError(message)
+            raise ValueError("an override reason needs a display")
         return self
 
 
@@ -151,8 +145,7 @@ class CardsResponse(_Wire):
     def _tells_cards_apart(self) -> Self:
         known = [card.uuid for card in self.cards if card.uuid is not None]
         if len(set(known)) != len(known):
-            message = "two cards have the same uuid"
-            raise ValueError(message)
+            raise ValueError("two cards have the same uuid")
         return self
 
 
@@ -181,12 +174,7 @@ def to_json(model: BaseModel) -> bytes:
 def to_plain(model: BaseModel) -> dict[str, Any]:
     """Return the answer as plain dictionaries and lists, pruned as in `to_json`."""
     dumped = model.model_dump(by_alias=True, exclude_none=True)
-    pruned: dict[str, Any] = {}
-    for name, value in dumped.items():
-        kept = _pruned(value)
-        if not _is_empty(kept) or name in _MAY_BE_EMPTY:
-            pruned[name] = kept
-    return pruned
+    return {**{name: [] for name in _MAY_BE_EMPTY if name in dumped}, **_pruned(dumped)}
 
 
 def _pruned(value: Any) -> Any:

@@ -52,7 +52,7 @@ class DetailWriter:
             self._section("factors", self._factors(decision, assessment)),
             self._section("missing", lines["missing"]),
             self._not_checked(decision),
-            self._footers[card.awaits_review or self._awaits_review(rules)],
+            self._footers[card.awaits_review or self._awaits_review(decision, assessment)],
         )
         return "\n\n".join(filter(None, blocks))
 
@@ -84,8 +84,13 @@ class DetailWriter:
     def _rule(self, rule: RuleDefinition, text: str) -> str:
         return self._phrase("detail.rule_item", text=text.rstrip("."), sources=self._sources(rule))
 
-    def _awaits_review(self, rules: Iterable[str]) -> bool:
-        return any(self._knowledge.rules[rule_id].awaits_review for rule_id in rules)
+    def _awaits_review(self, decision: CardDecision, assessment: Assessment) -> bool:
+        """Whether a rule of the card, or a factor that a card of factors rests on, awaits review."""
+        checks = [self._knowledge.rules[rule_id].check for rule_id in decision.rules]
+        if decision.key is CardKey.SCREEN_01:
+            found = shown_factors(decision, assessment)
+            checks += (self._knowledge.factors[factor.id].check for factor in found)
+        return any(check.awaits_review for check in checks)
 
     def _sources(self, rule: RuleDefinition) -> str:
         if rule.check is Check.P:

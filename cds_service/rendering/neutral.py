@@ -6,6 +6,7 @@ punctuation is escaped; so addresses are broken visibly and everything else is e
 
 import re
 import unicodedata
+from itertools import accumulate, takewhile
 
 MAX_VALUE = 80
 """UTF-16 units that one value of a record may take on a card."""
@@ -96,11 +97,8 @@ def _escape_leading(match: re.Match[str]) -> str:
 
 
 def _first_units(text: str, limit: int) -> str:
+    """Return the longest beginning of a longer text that takes at most `limit` units."""
     if text.isascii():
         return text[:limit]
-    used = 0
-    for index, character in enumerate(text):
-        used += utf16_length(character)
-        if used > limit:
-            return text[:index]
-    return text
+    ends = accumulate(map(utf16_length, text))
+    return text[: sum(1 for _ in takewhile(lambda end: end <= limit, ends))]

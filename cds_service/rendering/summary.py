@@ -18,14 +18,12 @@ def fitted(
 ) -> str:
     """Return the first wording that fits: the variants in order, then the lists with shorter names."""
     text = ""
-    for limit in _NAME_LIMITS:
+    for limit in _NAME_LIMITS if lists else _NAME_LIMITS[:1]:
         joined = {name: name_list(names, limit, more) for name, names in lists.items()}
         for leaf in form.summary:
             text = prefix + leaf.render({**values, **joined})
             if utf16_length(text) <= MAX_SUMMARY:
                 return text
-        if not lists:
-            break
     return shortened(text, MAX_SUMMARY)
 
 

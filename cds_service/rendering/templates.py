@@ -4,7 +4,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,7 +26,7 @@ LISTS_OF_SUMMARIES = frozenset({"drugs", "factors"})
 """Names of lists, given to summaries only: a detail shows both in sections of their own."""
 
 _ORIGINALS = {"value": "original", "tsat": "tsat_original"}
-_VOCABULARIES = ("reasons", "notes", "whys", "states")
+_VOCABULARIES = frozenset({"reasons", "notes", "whys", "states"})
 _WORDED: Mapping[str, Iterable[str]] = {
     "reasons": (*Unreadable, "indeterminate"),
     "notes": tuple(ResultNote),
@@ -41,17 +41,19 @@ class CardTemplateError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One string of a template; `names` are the values that it uses."""
+    """One string of a template; `names` are the values that it uses, `words` its vocabularies."""
 
     names: frozenset[str]
-    constant: str
-    template: Template | None
+    constant: str = ""
+    template: Template | None = None
+    words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def render(self, values: Mapping[str, object]) -> str:
         """Return the text with the values filled in."""
         if self.template is None:
             return self.constant
-        context = self.template.new_context(dict(values))
+        # Shared: the values are the whole context, which saves merging the globals for each string.
+        context = self.template.new_context({**values, **self.words}, shared=True)
         return "".join(self.template.root_render_func(context))
 
 
@@ -154,7 +156,7 @@ class _Compiler:
     def __init__(self, shared: Mapping[str, Any]) -> None:
         # No HTML escaping: the output is plain text or Markdown, and values arrive neutralised.
         self._environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
-        self._environment.globals = {name: shared[name] for name in _VOCABULARIES}
+        self._environment.globals = {}
         self._environment.filters = {"sentence": _sentence}
         self._pieces: Mapping[str, str] = shared["pieces"]
         self._shared = shared
@@ -217,14 +219,15 @@ class _Compiler:
     def _leaf(self, source: str) -> Leaf:
         whole = self._piece.sub(lambda match: self._pieces[match.group(1)], source)
         if "{" not in whole:
-            return Leaf(frozenset(), whole, None)
+            return Leaf(frozenset(), constant=whole)
         try:
             names = meta.find_undeclared_variables(self._environment.parse(whole))
             template = self._environment.from_string(whole)
         except TemplateError as error:
             message = f"{error}: {source}"
             raise CardTemplateError(message) from error
-        return Leaf(frozenset(names - set(_VOCABULARIES)), "", template)
+        words = {name: self._shared[name] for name in names & _VOCABULARIES}
+        return Leaf(frozenset(names - _VOCABULARIES), template=template, words=words)
 
 
 def _wanted(table: Mapping[str, Any]) -> Wanted:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from cds_service.knowledge import Knowledge
+from cds_service.protocol.prefetch import prefetch_templates
 from cds_service.protocol.responses import Discovery, Service
 
 SERVICE_ID = "rls-iron-assessment"
@@ -9,18 +11,42 @@ HOOK = "patient-view"
 
 TITLE = "Iron assessment in restless legs syndrome"
 INTENDED_USE = (
-    "For clinicians, who decide: it supports the assessment of patients and never replaces clinical judgement. "
-    "Not clinically validated, not CE marked, not a medical device."
+    "For clinicians, who decide: it supports the assessment of patients and never replaces clinical "
+    "judgement. Not clinically validated, not CE marked, not a medical device."
 )
 DESCRIPTION = (
-    "Reads iron studies, conditions and medicines of a patient with restless legs syndrome, on record or likely, "
-    "and answers with cards: iron tests that are missing or out of date, results that the 2025 AASM guideline "
-    f"acts on, and medicines that can worsen restless legs. {INTENDED_USE}"
+    "Reads iron studies, conditions and medicines of a patient with restless legs syndrome, on record or "
+    "likely, and answers with cards: iron tests that are missing or out of date, results that the 2025 AASM "
+    f"guideline acts on, and medicines that can worsen restless legs. {INTENDED_USE}"
 )
 USAGE = (
-    "FHIR R4 data by prefetch. The Patient and the iron results are required, everything else makes the answer "
-    "more precise; a part that is missing is named on the card and never read as absent."
+    "FHIR R4 data by prefetch. The Patient and the iron results are required, everything else makes the "
+    "answer more precise; a part that is missing is named on the card and never read as absent."
 )
+
+
+IRON_GROUPS = (
+    "ferritin",
+    "ferritin_molar",
+    "tsat",
+    "iron_mass",
+    "iron_molar",
+    "tibc_mass",
+    "tibc_molar",
+    "crp",
+    "crp_hs",
+    "crp_molar",
+)
+"""Groups of Observation codes that the prefetch key `ironResults` asks for."""
+
+CONTEXT_GROUPS = ("hemoglobin", "hemoglobin_molar", "egfr", "pregnancy_status", "pregnancy_edd")
+"""Groups of Observation codes that the prefetch key `contextResults` asks for."""
+
+
+def templates(knowledge: Knowledge) -> Mapping[str, str]:
+    """Return the prefetch templates with the codes of the knowledge base."""
+    codes = knowledge.terminology.loinc_codes
+    return prefetch_templates(codes(*IRON_GROUPS), codes(*CONTEXT_GROUPS))
 
 
 def discovery(prefetch: Mapping[str, str]) -> Discovery:

@@ -45,10 +45,12 @@ def outcome_response(status: int, issues: Sequence[Issue]) -> Response:
 
 
 def read_json_body(limit: int) -> bytes:
-    """Return the raw body of the request, at most `limit` bytes; raises `UnsupportedMediaType`, `BadRequest` or `RequestEntityTooLarge`.
+    """Return the raw body of the request.
 
-    A missing Content-Type is refused like a wrong one: every CDS client sends it (service-wide rule, the
-    specification is silent), and the message says what to send.
+    Raises `UnsupportedMediaType`, `BadRequest`, or `RequestEntityTooLarge` above `limit` bytes.
+
+    A missing Content-Type is refused like a wrong one (the specification is silent): every client of CDS
+    Hooks sends it, and the message says what to send.
     """
     media_type = request.mimetype
     if media_type not in _JSON_TYPES and not (

@@ -26,7 +26,15 @@ def pages_blueprint(versions: Mapping[str, str]) -> Blueprint:
     """Return `/` and `/healthz`; `versions` names what runs here, for both."""
     blueprint = Blueprint("pages", __name__, template_folder="templates")
     health = msgspec.json.encode({"status": "ok", **versions})
-    policy = f"default-src 'none'; style-src '{_hash(STYLE)}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"style-src '{_hash(STYLE)}'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ],
+    )
 
     @blueprint.get("/healthz")
     def healthz() -> Response:

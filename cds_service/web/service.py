@@ -6,7 +6,7 @@ from flask import Blueprint, Response, g
 
 from cds_service.assess import Answer, PatientView
 from cds_service.ports import Metrics
-from cds_service.protocol.envelope import parse_hook_request
+from cds_service.protocol.envelope import HookRequest, parse_hook_request
 from cds_service.protocol.feedback import parse_feedback
 from cds_service.protocol.responses import CardsResponse, to_json
 from cds_service.web.discovery import HOOK, SERVICE_ID, discovery
@@ -23,8 +23,8 @@ def service_blueprint(
 ) -> Blueprint:
     """Return the endpoints under `/cds-services`.
 
-    A client that was given the discovery address with a trailing slash calls `/cds-services//<id>`; that is
-    answered like the address itself, since a redirected POST is lost by some clients and sent twice by others.
+    A client that was given the discovery address with a trailing slash calls `/cds-services//<id>`; that
+    is answered like the address itself: some clients lose a redirected POST, others send it twice.
     """
     blueprint = Blueprint("cds_services", __name__)
     offered = to_json(discovery(prefetch))
@@ -33,17 +33,7 @@ def service_blueprint(
         return json_response(offered)
 
     def call() -> Response:
-        call = parse_hook_request(read_json_body(max_body), expected_hook=HOOK)
-        answer = assess(
-            PatientView(
-                service_id=SERVICE_ID,
-                hook_instance=call.hook_instance,
-                patient_id=call.patient_id,
-                prefetch=call.prefetch,
-                fhir_server=call.fhir_server,
-                version_hint=call.version_hint,
-            ),
-        )
+        answer = assess(patient_view(parse_hook_request(read_json_body(max_body), expected_hook=HOOK)))
         _note_for_log(answer, metrics)
         return json_response(to_json(CardsResponse(cards=answer.cards)))
 
@@ -58,6 +48,18 @@ def service_blueprint(
         blueprint.add_url_rule(base, view_func=call, methods=["POST"])
         blueprint.add_url_rule(f"{base}/feedback", view_func=feedback, methods=["POST"])
     return blueprint
+
+
+def patient_view(call: HookRequest) -> PatientView:
+    """Return what the use case needs of a call."""
+    return PatientView(
+        service_id=SERVICE_ID,
+        hook_instance=call.hook_instance,
+        patient_id=call.patient_id,
+        prefetch=call.prefetch,
+        fhir_server=call.fhir_server,
+        version_hint=call.version_hint,
+    )
 
 
 def _note_for_log(answer: Answer, metrics: Metrics) -> None:

@@ -9,7 +9,7 @@ from fhir.resources.R4B import get_fhir_model_class
 
 from bench.payloads import EXPECTED_CARDS, request_body
 from tests.builders import TODAY
-from tests.conftest import Service
+from tests.harness import Service
 
 SIZES = (60, 300)
 

@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
+from cds_service.app import warm_app
+from cds_service.settings import Settings
 from tests.http.conftest import Web
 from tests.http.requests import check_headers, holds_nothing_empty
 
@@ -43,6 +45,10 @@ def test_head_is_answered_like_get_without_a_body(web: Web) -> None:
     response = web.client.head("/cds-services")
     assert (response.status_code, response.data) == (200, b"")
     check_headers(response)
+
+
+def test_an_application_is_ready_when_it_is_warm() -> None:
+    assert warm_app(Settings()).test_client().get("/healthz").status_code == 200
 
 
 def test_health(web: Web) -> None:

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from jinja2.exceptions import SecurityError
 
 from cds_service.clinical.assessment import CardKey, DetailLine, Form, Line, NotChecked, RlsStatus
 from cds_service.rendering.neutral import utf16_length
@@ -73,6 +74,8 @@ def names_in(cell: str) -> set[str]:
 def test_every_form_renders_in_full(
     key: CardKey, form: Form, rls: RlsStatus, is_plmd_only: bool, is_full: bool
 ) -> None:
+    if key in {CardKey.SCREEN_01, CardKey.GATE_01} and rls is RlsStatus.UNKNOWN:
+        return  # both cards need a problem list that was read
     values = values_of(key, form, is_full=is_full)
     card = render(decision(key, form, values=values), assessment(rls, is_plmd_only=is_plmd_only))
     assert card.detail is not None
@@ -210,10 +213,8 @@ def test_the_readme_lists_every_line_with_its_values() -> None:
         assert row[3] == text.section, line
 
 
-def test_the_citations_of_every_rule_have_a_short_name() -> None:
-    names = set(library().templates.shared["citations"])
-    cited = {name for rule in knowledge().rules.values() for name in rule.citations}
-    assert cited <= names
+def test_every_citation_has_a_short_name() -> None:
+    assert set(knowledge().citations) <= set(library().templates.shared["citations"])
 
 
 def test_every_card_has_its_rule() -> None:
@@ -261,7 +262,7 @@ def test_templates_run_in_a_sandbox(copied: Path) -> None:
     replace(copied, "IRON-01.toml", "{{ draw }}", "{{ rls.__class__.__mro__ }}")
     texts = read_templates(copied).cards[CardKey.IRON_01].forms[Form.STANDARD]
     values = {"rls": "RLS", "Rls": "RLS", "on_record": True, "drug_count": 0}
-    with pytest.raises(Exception, match="unsafe|undefined"):
+    with pytest.raises(SecurityError):
         [leaf.render(values) for leaf in texts.options]
 
 

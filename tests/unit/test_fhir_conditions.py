@@ -15,15 +15,14 @@ from cds_service.clinical.facts import (
     ConditionFact,
     FamilyFact,
     IssueKind,
-    Source,
     Verification,
 )
 from cds_service.fhir import lean
 from cds_service.fhir.conditions import read_condition
+from cds_service.fhir.needs import Item
 from cds_service.fhir.reading import ICD_10_CM, SNOMED_CT, Reading
 from cds_service.knowledge import load
 
-SOURCE = Source(1, "Condition", "c1")
 RLS = {"coding": [{"system": ICD_10_CM, "code": "G25.81", "display": "Restless legs syndrome"}]}
 Json = dict[str, Any]
 
@@ -40,7 +39,7 @@ def new_reading() -> Reading:
 def read(reading: Reading | None = None, **members: Any) -> ConditionFact | FamilyFact | None:
     chosen = {"resourceType": "Condition", "code": RLS} | members
     resource = msgspec.json.decode(json.dumps(chosen), type=lean.Resource)
-    return read_condition(resource, SOURCE, reading or new_reading())
+    return read_condition(Item(1, resource, "conditions"), reading or new_reading())
 
 
 def condition(reading: Reading | None = None, **members: Any) -> ConditionFact:
@@ -198,9 +197,22 @@ def test_any_abatement_is_seen_and_dated_where_it_can_be(members: Json, day: dat
     assert (found.abated.earliest if found.abated else None) == day
 
 
-@pytest.mark.parametrize("members", [{"abatementBoolean": False}, {"abatementAge": None}, {"abatementPeriod": {}}])
+@pytest.mark.parametrize(
+    "members", [{"abatementBoolean": False}, {"abatementAge": None}, {"abatementPeriod": {}}]
+)
 def test_an_empty_or_false_abatement_is_none(members: Json) -> None:
     assert not condition(**members).has_abatement
+
+
+def test_dates_that_had_to_be_cleaned_up_or_left_out_are_logged_without_their_values() -> None:
+    reading = new_reading()
+    found = condition(reading, recordedDate="2024-06-01T08:00:00", onsetDateTime="in 2019")
+    assert found.recorded is not None
+    assert found.onset is None
+    assert [(i.kind, i.detail) for i in reading.issues.issues()] == [
+        (IssueKind.CLEANED, "recordedDate: date-time without zone"),
+        (IssueKind.SKIPPED, "onsetDateTime: not a date"),
+    ]
 
 
 def test_the_onset_may_be_a_period() -> None:
@@ -240,18 +252,24 @@ def test_the_shown_text_is_bounded_and_on_one_line() -> None:
     assert "\n" not in found.display
 
 
-TEXT = st.text(max_size=12) | st.none() | st.sampled_from(["active", "refuted", ICD_10_CM, SNOMED_CT, "G25.81"])
+TEXT = (
+    st.text(max_size=12) | st.none() | st.sampled_from(["active", "refuted", ICD_10_CM, SNOMED_CT, "G25.81"])
+)
 CONCEPTS = st.fixed_dictionaries(
     {},
     optional={
-        "coding": st.lists(st.fixed_dictionaries({}, optional={"system": TEXT, "code": TEXT, "display": TEXT})),
+        "coding": st.lists(
+            st.fixed_dictionaries({}, optional={"system": TEXT, "code": TEXT, "display": TEXT})
+        ),
         "text": TEXT,
     },
 )
 
 
 @given(CONCEPTS, CONCEPTS | TEXT, CONCEPTS | TEXT, TEXT, TEXT)
-def test_no_condition_raises(code: Json, clinical: Any, verification: Any, onset: Any, abatement: Any) -> None:
+def test_no_condition_raises(
+    code: Json, clinical: Any, verification: Any, onset: Any, abatement: Any
+) -> None:
     read(
         code=code,
         clinicalStatus=clinical,
@@ -261,6 +279,13 @@ def test_no_condition_raises(code: Json, clinical: Any, verification: Any, onset
     )
 
 
-@given(st.permutations([{"system": ICD_10_CM, "code": "G25.81"}, {"system": SNOMED_CT, "code": "73211009"}, {"code": "x"}]))
+@given(
+    st.permutations(
+        [{"system": ICD_10_CM, "code": "G25.81"}, {"system": SNOMED_CT, "code": "73211009"}, {"code": "x"}]
+    )
+)
 def test_the_order_of_codings_never_matters(codings: list[Json]) -> None:
-    assert condition(code={"coding": codings}).groups == condition(code={"coding": sorted(codings, key=str)}).groups
+    assert (
+        condition(code={"coding": codings}).groups
+        == condition(code={"coding": sorted(codings, key=str)}).groups
+    )

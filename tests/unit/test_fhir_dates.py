@@ -102,6 +102,14 @@ def test_instants_are_ordered_through_the_night_when_clocks_go_back() -> None:
     assert before.value.instant < after.value.instant
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+@pytest.mark.parametrize("zone", [KIRITIMATI, ZoneInfo("America/Los_Angeles")])
+def test_the_ends_of_the_calendar_are_dates_too(text: str, zone: ZoneInfo) -> None:
+    read = read_date(text, zone)
+    assert read is not None
+    assert read.value.earliest in {date(1, 1, 1), date(9999, 12, 31)}
+
+
 @given(st.text(max_size=80), ZONES)
 def test_any_text_is_read_or_not_but_never_raises(text: str, zone: ZoneInfo) -> None:
     read = read_date(text, zone)
@@ -110,7 +118,13 @@ def test_any_text_is_read_or_not_but_never_raises(text: str, zone: ZoneInfo) -> 
         assert read.value.instant.tzinfo is not None
 
 
-@given(st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:?[0-9]{2})?", fullmatch=True), ZONES)
+@given(
+    st.from_regex(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:?[0-9]{2})?",
+        fullmatch=True,
+    ),
+    ZONES,
+)
 def test_what_looks_like_a_date_time_never_raises(text: str, zone: ZoneInfo) -> None:
     read = read_date(text, zone)
     assert read is None or read.value.is_exact

@@ -24,7 +24,7 @@ from cds_service.clinical.facts import (
     Unreadable,
 )
 from cds_service.fhir import lean
-from cds_service.fhir.needs import Salvaged
+from cds_service.fhir.needs import Item, Salvaged
 from cds_service.fhir.observations import ObservationReader
 from cds_service.fhir.reading import LOINC, SNOMED_CT, Reading
 from cds_service.knowledge import load
@@ -33,6 +33,8 @@ SOURCE = Source(1, "Observation", "o1")
 FERRITIN = {"coding": [{"system": LOINC, "code": "2276-4"}]}
 NG = {"value": 60, "unit": "ng/mL"}
 Json = dict[str, Any]
+UNDATED: Json = {"effectiveDateTime": None}
+VALUELESS: Json = {"valueQuantity": None}
 
 
 def reader(zone: str = "UTC") -> ObservationReader:
@@ -46,20 +48,21 @@ def reader(zone: str = "UTC") -> ObservationReader:
     )
 
 
-def observation(**members: Any) -> lean.Resource:
+def observation(**members: Any) -> Item:
     base: Json = {
         "resourceType": "Observation",
+        "id": "o1",
         "status": "final",
         "code": FERRITIN,
         "effectiveDateTime": "2026-11-01",
         "valueQuantity": NG,
     }
     chosen = {k: v for k, v in (base | members).items() if v is not None}
-    return msgspec.json.decode(json.dumps(chosen), type=lean.Resource)
+    return Item(1, msgspec.json.decode(json.dumps(chosen), type=lean.Resource), "ironResults")
 
 
 def results(zone: str = "UTC", **members: Any) -> tuple[Result, ...]:
-    return reader(zone).read(observation(**members), SOURCE)
+    return reader(zone).read(observation(**members))
 
 
 def result(zone: str = "UTC", **members: Any) -> Result:
@@ -76,7 +79,12 @@ def test_a_plain_ferritin() -> None:
     assert found.analyte is Analyte.FERRITIN
     assert found.status is ResultStatus.FINAL
     assert found.interval == Interval.exactly(Decimal(60))
-    assert (found.shown, found.shown_canonical, found.unreadable, found.notes) == ("60 ng/mL", None, None, frozenset())
+    assert (found.shown, found.shown_canonical, found.unreadable, found.notes) == (
+        "60 ng/mL",
+        None,
+        None,
+        frozenset(),
+    )
     assert found.when is not None
     assert found.when.earliest == date(2026, 11, 1)
     assert found.sources == (SOURCE,)
@@ -121,7 +129,12 @@ def test_the_code_may_stand_anywhere_among_the_codings(system: str) -> None:
         loinc("35209-6", display="Ferritin"),
         loinc("2345-7", display="Ferritin"),
         {"coding": [{"system": LOINC, "code": "86914-9"}, {"system": LOINC, "code": "2276-4"}]},
-        {"coding": [{"system": LOINC, "code": "2345-7"}, {"system": "urn:x", "code": "f", "display": "Ferritin"}]},
+        {
+            "coding": [
+                {"system": LOINC, "code": "2345-7"},
+                {"system": "urn:x", "code": "f", "display": "Ferritin"},
+            ]
+        },
         {"coding": [{"system": "urn:local", "code": "2276-4"}]},
         {"coding": [{"code": "2276-4"}]},
         {"text": "Ferritin goal"},
@@ -137,7 +150,8 @@ def test_what_is_never_a_ferritin(code: Json | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", [{"text": "Ferritin"}, {"coding": [{"system": "urn:local", "code": "F", "display": "S-Ferritin"}]}]
+    "code",
+    [{"text": "Ferritin"}, {"coding": [{"system": "urn:local", "code": "F", "display": "S-Ferritin"}]}],
 )
 def test_a_local_code_is_recognised_by_its_name_and_that_is_noted(code: Json) -> None:
     found = result(code=code)
@@ -146,7 +160,9 @@ def test_a_local_code_is_recognised_by_its_name_and_that_is_noted(code: Json) ->
 
 
 def test_a_name_gives_no_right_to_assume_a_unit() -> None:
-    assert result(code={"text": "Ferritin"}, valueQuantity={"value": 60}).unreadable is Unreadable.UNIT_MISSING
+    assert (
+        result(code={"text": "Ferritin"}, valueQuantity={"value": 60}).unreadable is Unreadable.UNIT_MISSING
+    )
 
 
 @pytest.mark.parametrize("code", ["2276-4", "20567-4", "24373-3"])
@@ -187,8 +203,8 @@ def test_statuses_that_matter(status: str | None, expected: ResultStatus) -> Non
 @pytest.mark.parametrize("status", ["entered-in-error", "cancelled", "banana"])
 def test_other_statuses_are_no_results_and_are_logged(status: str) -> None:
     read = reader()
-    assert read.read(observation(status=status), SOURCE) == ()
-    (issue,) = read._reading.issues.issues()  # noqa: SLF001
+    assert read.read(observation(status=status)) == ()
+    (issue,) = read._reading.issues.issues()
     assert (issue.kind, issue.resource_type, issue.count) == (IssueKind.SKIPPED, "Observation", 1)
     assert status not in issue.detail
 
@@ -204,7 +220,7 @@ def test_other_statuses_are_no_results_and_are_logged(status: str) -> None:
     ],
 )
 def test_the_date_of_a_result(members: Json, day: date) -> None:
-    found = result(**({"effectiveDateTime": None} | members))
+    found = result(**(UNDATED | members))
     assert found.when is not None
     assert found.when.earliest == day
     assert ResultNote.DATE_OF_ISSUE not in found.notes
@@ -230,8 +246,13 @@ def test_the_moment_of_issue_is_kept_for_ties() -> None:
     ],
 )
 def test_a_result_without_a_readable_date_is_unreadable(members: Json) -> None:
-    found = result(**({"effectiveDateTime": None} | members))
-    assert (found.when, found.unreadable, found.interval, found.shown) == (None, Unreadable.NO_DATE, None, "60 ng/mL")
+    found = result(**(UNDATED | members))
+    assert (found.when, found.unreadable, found.interval, found.shown) == (
+        None,
+        Unreadable.NO_DATE,
+        None,
+        "60 ng/mL",
+    )
 
 
 def test_a_future_date_is_kept_for_the_rules_to_judge() -> None:
@@ -243,7 +264,11 @@ def test_a_future_date_is_kept_for_the_rules_to_judge() -> None:
 @pytest.mark.parametrize(
     ("members", "interval", "notes"),
     [
-        ({"valueString": "<5"}, Interval(None, Decimal(5), includes_high=False), {ResultNote.FROM_TEXT, ResultNote.UNIT_ASSUMED}),
+        (
+            {"valueString": "<5"},
+            Interval(None, Decimal(5), includes_high=False),
+            {ResultNote.FROM_TEXT, ResultNote.UNIT_ASSUMED},
+        ),
         ({"valueString": "60 ng/mL"}, Interval.exactly(Decimal(60)), {ResultNote.FROM_TEXT}),
         ({"valueInteger": 60}, Interval.exactly(Decimal(60)), {ResultNote.UNIT_ASSUMED}),
         (
@@ -251,12 +276,20 @@ def test_a_future_date_is_kept_for_the_rules_to_judge() -> None:
             Interval(Decimal(50), Decimal(80)),
             set(),
         ),
-        ({"valueQuantity": {"value": "<5", "unit": "ng/mL"}}, Interval(None, Decimal(5), includes_high=False), set()),
-        ({"valueQuantity": {"unit": "ng/mL"}, "valueInteger": 7}, Interval.exactly(Decimal(7)), {ResultNote.UNIT_ASSUMED}),
+        (
+            {"valueQuantity": {"value": "<5", "unit": "ng/mL"}},
+            Interval(None, Decimal(5), includes_high=False),
+            set(),
+        ),
+        (
+            {"valueQuantity": {"unit": "ng/mL"}, "valueInteger": 7},
+            Interval.exactly(Decimal(7)),
+            {ResultNote.UNIT_ASSUMED},
+        ),
     ],
 )
 def test_kinds_of_values(members: Json, interval: Interval, notes: set[ResultNote]) -> None:
-    found = result(**({"valueQuantity": None} | members))
+    found = result(**(VALUELESS | members))
     assert found.interval == interval
     assert found.notes == notes
 
@@ -276,7 +309,7 @@ def test_kinds_of_values(members: Json, interval: Interval, notes: set[ResultNot
     ],
 )
 def test_any_other_value_is_not_a_number(members: Json, shown: str) -> None:
-    found = result(**({"valueQuantity": None} | members))
+    found = result(**(VALUELESS | members))
     assert (found.unreadable, found.shown, found.interval) == (Unreadable.NOT_A_NUMBER, shown, None)
 
 
@@ -293,8 +326,8 @@ def test_any_other_value_is_not_a_number(members: Json, shown: str) -> None:
 )
 def test_a_finished_result_without_a_value_is_as_if_absent(members: Json) -> None:
     read = reader()
-    assert read.read(observation(**members), SOURCE) == ()
-    assert [i.kind for i in read._reading.issues.issues()] == [IssueKind.SKIPPED]  # noqa: SLF001
+    assert read.read(observation(**members)) == ()
+    assert [i.kind for i in read._reading.issues.issues()] == [IssueKind.SKIPPED]
 
 
 @pytest.mark.parametrize("status", ["registered", "preliminary"])
@@ -332,9 +365,9 @@ def test_components_of_a_panel_are_results_of_their_own() -> None:
 def test_a_component_carries_the_value_of_an_observation_of_the_same_analyte() -> None:
     read = reader()
     part = {"code": FERRITIN, "valueQuantity": NG}
-    found = read.read(observation(valueQuantity=None, component=[part]), SOURCE)
+    found = read.read(observation(valueQuantity=None, component=[part]))
     assert [r.shown for r in found] == ["60 ng/mL"]
-    assert read._reading.issues.issues() == ()  # noqa: SLF001
+    assert read._reading.issues.issues() == ()
 
 
 def pregnancy(value: Json | None, **members: Any) -> tuple[Result, ...]:
@@ -353,6 +386,8 @@ def test_pregnancy_status_by_code() -> None:
 def test_a_pregnancy_status_in_words_only_is_neither_yes_nor_no() -> None:
     (found,) = pregnancy({"text": "Pregnant"})
     assert found.unreadable is Unreadable.NOT_A_NUMBER
+    (answer,) = pregnancy({"coding": [{"system": LOINC, "code": "LA15173-0", "display": "Pregnant"}]})
+    assert answer.unreadable is Unreadable.NOT_A_NUMBER
     (other,) = pregnancy(None, valueString="yes")
     assert other.unreadable is Unreadable.NOT_A_NUMBER
     assert pregnancy(None) == ()
@@ -379,11 +414,12 @@ FAMILY = {"text": "Family history of restless legs syndrome"}
         ({"valueCodeableConcept": {"text": "No"}}, False),
         ({"status": "entered-in-error"}, False),
         ({"status": "preliminary"}, False),
+        ({"code": FAMILY | loinc("10157-6")}, True),
     ],
 )
 def test_a_family_history_as_an_observation(members: Json, *, is_found: bool) -> None:
     read = reader()
-    assert read.read(observation(**({"code": FAMILY, "valueQuantity": None} | members)), SOURCE) == ()
+    assert read.read(observation(**({"code": FAMILY, "valueQuantity": None} | members))) == ()
     expected = FamilyFact(SOURCE, FAMILY["text"], is_first_degree=False, certainty=Certainty.BY_TEXT)
     assert read.family == ([expected] if is_found else [])
 
@@ -404,7 +440,11 @@ CONCEPTS = st.fixed_dictionaries({}, optional={"coding": st.lists(CODINGS, max_s
 QUANTITIES = st.fixed_dictionaries(
     {},
     optional={
-        "value": st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+        "value": st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | TEXT,
         "unit": TEXT,
         "code": TEXT,
         "comparator": TEXT,
@@ -424,7 +464,9 @@ QUANTITIES = st.fixed_dictionaries(
             "valueString": TEXT,
             "valueInteger": st.none() | st.integers() | TEXT,
             "valueRange": st.fixed_dictionaries({}, optional={"low": QUANTITIES, "high": QUANTITIES}),
-            "component": st.lists(st.fixed_dictionaries({"code": st.just(FERRITIN), "valueQuantity": QUANTITIES}), max_size=2),
+            "component": st.lists(
+                st.fixed_dictionaries({"code": st.just(FERRITIN), "valueQuantity": QUANTITIES}), max_size=2
+            ),
             "dataAbsentReason": CONCEPTS,
         },
     )

@@ -38,7 +38,9 @@ def raw_quantity(text: str) -> lean.Quantity:
     return msgspec.json.decode(text, type=lean.Quantity)
 
 
-def measured(sent: lean.Quantity | str, analyte: Analyte = Analyte.FERRITIN, *, family: str | None = "mass") -> Measured:
+def measured(
+    sent: lean.Quantity | str, analyte: Analyte = Analyte.FERRITIN, *, family: str | None = "mass"
+) -> Measured:
     lookup = partial(UNIT, analyte.value)
     value = read_text(sent, lookup) if isinstance(sent, str) else read_quantity(sent, lookup)
     assert isinstance(value, SentValue)
@@ -73,13 +75,21 @@ def test_units_of_ferritin(value: float, unit: str, expected: str, canonical: st
 
 @pytest.mark.parametrize(
     ("value", "canonical"),
-    [(168, "74.8 ng/mL"), (169, "75.2 ng/mL"), (112, "49.8 ng/mL"), (113, "50.3 ng/mL"), (225, "100.1 ng/mL")],
+    [
+        (168, "74.8 ng/mL"),
+        (169, "75.2 ng/mL"),
+        (112, "49.8 ng/mL"),
+        (113, "50.3 ng/mL"),
+        (225, "100.1 ng/mL"),
+    ],
 )
-def test_picomoles_are_converted_for_the_rules_and_rounded_for_the_reader_only(value: int, canonical: str) -> None:
+def test_picomoles_are_converted_for_the_rules_and_rounded_for_the_reader_only(
+    value: int, canonical: str
+) -> None:
     found = measured(quantity(value=value, unit="pmol/L", system=UCUM, code="pmol/L"), family="molar")
     assert found.shown == f"{value} pmol/L"
     assert found.shown_canonical == canonical
-    assert found.notes == {ResultNote.CONVERTED}
+    assert found.notes == {ResultNote.CONVERTED, ResultNote.CONVERTED_MOLAR}
     assert found.interval is not None
     assert found.interval.low is not None
     assert abs(found.interval.low * Decimal("2.247") - value) < Decimal("1E-15")
@@ -121,6 +131,7 @@ def test_a_comparator_survives_conversion() -> None:
     found = measured(quantity(value=1, comparator="<", unit="ug/dL"))
     assert found.interval == Interval(None, Decimal(10), includes_high=False)
     assert found.shown_canonical == "<10 ng/mL"
+    assert measured(quantity(value=1, comparator=">=", unit="ug/dL")).shown_canonical == ">=10 ng/mL"
 
 
 @pytest.mark.parametrize(
@@ -172,7 +183,18 @@ def test_a_text_that_is_nothing_but_a_value_is_read(text: str, expected: str) ->
 @pytest.mark.parametrize(
     "text",
     [
-        *("1,234 ng/mL", "60 (low)", "see comment", "ferritin 60", "60 H", "60-80", "5 0", "1.2.3", "<>5", "."),
+        *(
+            "1,234 ng/mL",
+            "60 (low)",
+            "see comment",
+            "ferritin 60",
+            "60 H",
+            "60-80",
+            "5 0",
+            "1.2.3",
+            "<>5",
+            ".",
+        ),
         *("2026-10-01", "<", "1,234.5", "60 mmol/L", "9" * 70, "٦٠", "nan", "Infinity", "1_000"),
     ],
 )
@@ -184,7 +206,9 @@ def test_a_blank_text_is_no_value() -> None:
     assert read_text("  ", partial(UNIT, "ferritin")) is None
 
 
-@pytest.mark.parametrize("value", ["1e400", "1e-400", "1e99999", "-1", "-0", "0", "0e400", "100000.1", "9" * 300])
+@pytest.mark.parametrize(
+    "value", ["1e400", "1e-400", "1e99999", "-1", "-0", "0", "0e400", "100000.1", "9" * 300]
+)
 def test_impossible_ferritin_values_are_implausible_and_never_hang(value: str) -> None:
     found = measured(raw_quantity(f'{{"value": {value}, "unit": "ng/mL"}}'))
     assert found.unreadable is Unreadable.IMPLAUSIBLE
@@ -200,7 +224,9 @@ def test_digits_beyond_a_float_are_kept() -> None:
 
 
 def test_a_long_value_is_shown_cut() -> None:
-    found = measured(raw_quantity('{"value": 0.1000000000000000055511151231257827021181583404541015625, "unit": "mg/L"}'))
+    found = measured(
+        raw_quantity('{"value": 0.1000000000000000055511151231257827021181583404541015625, "unit": "mg/L"}')
+    )
     assert found.unreadable is None
     assert found.shown.endswith("… mg/L")
 
@@ -262,7 +288,11 @@ def test_an_unknown_unit_is_unreadable_and_shown() -> None:
 
 def test_a_unit_of_the_other_family_is_trusted_with_a_note() -> None:
     found = measured(quantity(value=100, unit="pmol/L"))
-    assert found.notes == {ResultNote.UNIT_MISMATCH, ResultNote.CONVERTED}
+    assert found.notes == {
+        ResultNote.UNIT_MISMATCH,
+        ResultNote.CONVERTED,
+        ResultNote.CONVERTED_MOLAR,
+    }
     assert found.shown_canonical == "44.5 ng/mL"
 
 
@@ -293,6 +323,7 @@ def test_crp_in_mg_per_dl_is_ten_times_as_much() -> None:
     found = measured(quantity(value=3.0, unit="mg/dL"), Analyte.CRP)
     assert found.interval == exactly("30")
     assert found.shown_canonical == "30 mg/L"
+    assert found.notes == {ResultNote.CONVERTED}
 
 
 def test_a_crp_of_zero_is_low_and_a_tibc_of_zero_impossible() -> None:
@@ -303,10 +334,18 @@ def test_a_crp_of_zero_is_low_and_a_tibc_of_zero_impossible() -> None:
 @pytest.mark.parametrize(
     ("members", "interval", "shown"),
     [
-        ({"low": {"value": 50, "unit": "ng/mL"}, "high": {"value": 80}}, Interval(Decimal(50), Decimal(80)), "50-80 ng/mL"),
+        (
+            {"low": {"value": 50, "unit": "ng/mL"}, "high": {"value": 80}},
+            Interval(Decimal(50), Decimal(80)),
+            "50-80 ng/mL",
+        ),
         ({"high": {"value": 80, "unit": "ng/mL"}}, Interval(None, Decimal(80)), "<=80 ng/mL"),
         ({"low": {"value": 50, "unit": "ng/mL"}}, Interval(Decimal(50), None), ">=50 ng/mL"),
-        ({"low": {"value": 0, "unit": "ng/mL"}, "high": {"value": 30, "unit": "ug/L"}}, Interval(None, Decimal(30)), "0-30 ng/mL"),
+        (
+            {"low": {"value": 0, "unit": "ng/mL"}, "high": {"value": 30, "unit": "ug/L"}},
+            Interval(None, Decimal(30)),
+            "0-30 ng/mL",
+        ),
     ],
 )
 def test_a_range_is_an_interval(members: dict[str, Any], interval: Interval, shown: str) -> None:
@@ -363,12 +402,19 @@ def test_a_band_does_not_depend_on_the_unit_it_was_sent_in(value: Decimal, limit
     assert mass == same == tenth
     assert mass is not None
     assert molar is not None
-    for judge in ("is_certainly_below", "is_certainly_at_most", "is_certainly_above", "is_certainly_at_least"):
+    for judge in (
+        "is_certainly_below",
+        "is_certainly_at_most",
+        "is_certainly_above",
+        "is_certainly_at_least",
+    ):
         assert getattr(mass, judge)(limit) == getattr(molar, judge)(limit)
 
 
 @given(VALUES, st.sampled_from(["<", "<=", ">", ">="]), LIMITS)
-def test_an_interval_is_never_on_both_sides_of_a_limit(value: Decimal, comparator: str, limit: Decimal) -> None:
+def test_an_interval_is_never_on_both_sides_of_a_limit(
+    value: Decimal, comparator: str, limit: Decimal
+) -> None:
     found = measured(quantity(value=str(value), comparator=comparator, unit="ng/mL")).interval
     assert found is not None
     assert not (found.is_certainly_at_most(limit) and found.is_certainly_above(limit))
@@ -384,7 +430,10 @@ def test_any_text_is_a_value_or_not_but_never_raises(text: str) -> None:
         measure(sent, Analyte.FERRITIN, lookup, code_family="mass", may_assume_unit=True)
 
 
-@given(st.from_regex(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,12})?", fullmatch=True), st.sampled_from(list(Analyte)))
+@given(
+    st.from_regex(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,12})?", fullmatch=True),
+    st.sampled_from(list(Analyte)),
+)
 def test_any_json_number_is_measured_without_raising(number: str, analyte: Analyte) -> None:
     lookup = partial(UNIT, analyte.value)
     for unit in ("ng/mL", "pmol/L", "%", "ug/dL", "mg/dL", ""):
@@ -398,5 +447,7 @@ def test_any_json_number_is_measured_without_raising(number: str, analyte: Analy
 @given(st.text(max_size=20), st.text(max_size=20), st.text(max_size=5))
 def test_any_unit_and_comparator_is_measured_without_raising(unit: str, code: str, comparator: str) -> None:
     for system in (UCUM, None):
-        sent = lean.Quantity(value=msgspec.Raw(b"5"), unit=unit, code=code, system=system, comparator=comparator)
+        sent = lean.Quantity(
+            value=msgspec.Raw(b"5"), unit=unit, code=code, system=system, comparator=comparator
+        )
         measured(sent)

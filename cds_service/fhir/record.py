@@ -1,0 +1,140 @@
+"""The door of this room: from the prefetch to the facts, and on to facts whose deciding resources are valid."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from cds_service.clinical.facts import DataIssue, Facts, IssueKind, Need, NeedState, Source
+from cds_service.fhir.answers import OBSERVATION
+from cds_service.fhir.extract import extract_facts
+from cds_service.fhir.needs import TYPE_NEEDS, Item, NeedsTable, Salvaged
+from cds_service.fhir.prefetch import Call, read_prefetch
+from cds_service.fhir.salvage import remains_of
+from cds_service.fhir.validation import Verdict, validate
+from cds_service.knowledge import Knowledge
+
+_LOST_NEEDS: Mapping[str, tuple[Need, ...]] = {
+    **{resource_type: (need,) for resource_type, need in TYPE_NEEDS.items()},
+    "MedicationStatement": (Need.MEDICATION_STATEMENTS, Need.IRON_TREATMENTS),
+    "MedicationRequest": (Need.MEDICATION_REQUESTS, Need.IRON_TREATMENTS),
+    # A laboratory result that is not valid stays in view as an unreadable one.
+    OBSERVATION: (Need.CONTEXT_RESULTS,),
+}
+"""The needs that a dropped resource of this type may have answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What turns a table into facts: the knowledge, the zone, the day."""
+
+    knowledge: Knowledge
+    zone: ZoneInfo
+    today: date
+
+    def facts(self, table: NeedsTable) -> Facts:
+        """Return the facts of a table."""
+        return extract_facts(table, knowledge=self.knowledge, zone=self.zone, today=self.today)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One patient's record as supplied, with the facts read from it."""
+
+    facts: Facts
+    table: NeedsTable
+    reader: Reader
+    patient_id: str
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+
+    def without_invalid(self, sources: Iterable[Source]) -> "Record | None":
+        """Return the record without those of `sources` that are not valid FHIR, None when all are valid.
+
+        Each is validated once. A dropped one is named in `facts.issues`; a result that is not valid stays
+        as an unreadable result, and any other need that the resource answered becomes cut off, so that
+        nobody concludes the absence of what was dropped.
+        """
+        items = {item.number: item for group in self.table.items_by_type.values() for item in group}
+        asked = [items[key] for key in sorted({source.key for source in sources}) if key in items]
+        dropped = [item for item in asked if not self._verdict(item).is_valid]
+        if not dropped:
+            return None
+        table = _without(self.table, dropped, self.verdicts)
+        return replace(self, facts=self.reader.facts(table), table=table)
+
+    def cleanups(self) -> tuple[DataIssue, ...]:
+        """Return the clean-ups that the validated resources took."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for group in self.table.items_by_type.values():
+            for item in group:
+                verdict = self.verdicts.get(item.number)
+                for detail, count in verdict.cleanups.items() if verdict is not None else ():
+                    counts[item.source.resource_type, detail] += count
+        return tuple(DataIssue(IssueKind.CLEANED, *key, count) for key, count in sorted(counts.items()))
+
+    def _verdict(self, item: Item) -> Verdict:
+        verdict = self.verdicts.get(item.number)
+        if verdict is None:
+            text = self.table.store.text(item.place)
+            verdict = validate(text, item.source.resource_type, self.patient_id)
+            self.verdicts[item.number] = verdict
+        return verdict
+
+
+def open_record(
+    prefetch: bytes | None,
+    *,
+    own_keys: Mapping[str, str],
+    patient_id: str,
+    fhir_server: str | None,
+    version_hint: str | None,
+    knowledge: Knowledge,
+    zone: ZoneInfo,
+    today: date,
+) -> Record:
+    """Return the record that a prefetch object supplies about one patient.
+
+    `own_keys` maps the prefetch keys of our templates to the need that each fills. Raises
+    PrefetchUnreadable when the prefetch is not a JSON object; nothing in it raises anything else.
+    """
+    call = Call(own_keys, patient_id, fhir_server, version_hint)
+    table = read_prefetch(prefetch, call, knowledge.terminology)
+    reader = Reader(knowledge, zone, today)
+    return Record(reader.facts(table), table, reader, patient_id)
+
+
+def _without(table: NeedsTable, dropped: list[Item], verdicts: Mapping[int, Verdict]) -> NeedsTable:
+    numbers = {item.number for item in dropped}
+    issues = Counter(
+        (item.source.resource_type, verdicts[item.number].reason) for item in dropped
+    )
+    states = dict(table.states)
+    for item in dropped:
+        _lose(states, item.source.resource_type)
+    return replace(
+        table,
+        states=states,
+        items_by_type={
+            resource_type: [item for item in group if item.number not in numbers]
+            for resource_type, group in table.items_by_type.items()
+        },
+        issues=(
+            *table.issues,
+            *(DataIssue(IssueKind.FAILED_VALIDATION, *key, count) for key, count in sorted(issues.items())),
+        ),
+        salvaged=(*table.salvaged, *(salvaged for item in dropped for salvaged in _remains(item))),
+    )
+
+
+def _lose(states: dict[Need, NeedState], resource_type: str) -> None:
+    for need in _LOST_NEEDS[resource_type]:
+        if states[need] is NeedState.ANSWERED:
+            states[need] = NeedState.FAILED if need is Need.PATIENT else NeedState.CUT_OFF
+
+
+def _remains(item: Item) -> tuple[Salvaged, ...]:
+    remains = remains_of(item.resource)
+    if remains.code is None:
+        return ()
+    return (Salvaged(item.source, remains.code, remains.status, remains.when),)

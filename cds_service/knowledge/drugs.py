@@ -1,0 +1,250 @@
+"""Medicines: RxNorm codes, ATC codes and words lead to one ingredient with its groups.
+
+A clinical drug brings its route; an ingredient or ATC code has none. A text is cut into words, and the
+longest name at each place wins, so that a name inside another one ("citalopram" in "escitalopram",
+"gabapentin" in "gabapentin enacarbil") is never found. Nothing here keeps a text.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+UNKNOWN = "unknown"
+_LONGEST = 600
+_WORD = re.compile(r"[^\W\d_]+|[0-9]+(?:\.[0-9]+)?|%")
+# Straight and curly apostrophes, accents used as such, trade mark signs: "St. John's" is "St Johns".
+_QUOTES = str.maketrans("", "", "'`\u2019\u00b4\u00ae\u2122")
+
+_IRON = "iron"
+_FE = "fe"
+_FERROUS_FUMARATE = "ferrous fumarate"
+_ORAL_IRON = frozenset({"ORAL_IRON", "IRON_ANY"})
+_IV_IRON = frozenset({"IV_IRON"})
+_MULTIVITAMIN = frozenset({"IRON_IN_MULTIVITAMIN"})
+_CONTRACEPTIVE = frozenset({"IRON_IN_CONTRACEPTIVE_PACK"})
+_ANY_IRON = _ORAL_IRON | _IV_IRON | _MULTIVITAMIN | _CONTRACEPTIVE | {"IV_IRON_DIALYSATE"}
+
+_DOXEPIN = "doxepin"
+_SEDATING = frozenset({"ANTIHIST_SEDATING"})
+_LOW_DOSES = frozenset({"3", "6"})
+_MILLIGRAMS = re.compile(r"\b([0-9]+(?:\.[0-9]+)?) mg\b(?! (?:ml|g)\b)")
+_STRENGTH = re.compile(r"\b([0-9]+(?:\.[0-9]+)?) (mg|mcg|g|%)(?: (ml|hr|h)\b)?")
+_FORM = re.compile(
+    r"\b(tablet|capsule|solution|suspension|syrup|elixir|cream|ointment|gel|patch|spray|injection|infusion"
+    r"|suppository|drops|lozenge|gum|film)(?:e?s)?\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProductIngredient:
+    """One of our ingredients in a product, with its groups in this product."""
+
+    name: str
+    groups: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DrugProduct:
+    """What a code or a text says of a medicine: our ingredients in it, its route, a short name."""
+
+    ingredients: tuple[ProductIngredient, ...]
+    route: str
+    name: str
+    is_by_text: bool
+
+
+class _Name(NamedTuple):
+    """A name in words: what it stands for, and the route that it implies."""
+
+    words: tuple[str, ...]
+    ingredients: tuple[ProductIngredient, ...]
+    route: str
+
+
+class _Hit(NamedTuple):
+    name: _Name
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The words of products that are more than the names of their ingredients."""
+
+    contraceptives: re.Pattern[str]
+    contraceptive_iron: re.Pattern[str]
+    multivitamins: re.Pattern[str]
+    any_vitamin: re.Pattern[str]
+    no_iron: re.Pattern[str]
+    iron_by_vein: re.Pattern[str]
+    routes: tuple[tuple[str, re.Pattern[str]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drugs:
+    """The index of medicines; `ingredients` has the groups of each by its one name."""
+
+    ingredients: Mapping[str, ProductIngredient]
+    by_rxnorm: Mapping[str, DrugProduct]
+    by_atc: Mapping[str, DrugProduct]
+    names: Mapping[str, tuple[_Name, ...]]
+    words: _Words
+
+    def by_text(self, text: str) -> DrugProduct | None:
+        """Return the product that a text names, None when it names none of our ingredients."""
+        words = words_of(text)
+        hits = list(self._hits(words))
+        if not hits and _FE not in words:
+            return None
+        plain = " ".join(words)
+        found = self._ingredients(hits, plain)
+        if not found:
+            return None
+        route = self._route(plain) or _common(hit.name.route for hit in hits)
+        return DrugProduct(found, route, _short_name(found, plain), is_by_text=True)
+
+    def _hits(self, words: Sequence[str]) -> Iterator[_Hit]:
+        at = 0
+        while at < len(words):
+            hit = self._longest(words, at)
+            if hit is None:
+                at += 1
+            else:
+                yield hit
+                at = hit.end
+
+    def _longest(self, words: Sequence[str], at: int) -> _Hit | None:
+        for name in self.names.get(words[at], ()):
+            end = at + len(name.words)
+            if tuple(words[at:end]) == name.words:
+                return _Hit(name, end)
+        return None
+
+    def _ingredients(self, hits: Iterable[_Hit], plain: str) -> tuple[ProductIngredient, ...]:
+        found: dict[str, ProductIngredient] = {}
+        for hit in hits:
+            for part in hit.name.ingredients:
+                known = found.get(part.name)
+                # What a brand says of its ingredient is more precise than the ingredient's own groups.
+                if known is None or known == self.ingredients[part.name]:
+                    found[part.name] = part
+        self._settle_iron(found, plain)
+        if _DOXEPIN in found and _is_low_dose(plain):
+            found[_DOXEPIN] = ProductIngredient(_DOXEPIN, _SEDATING)
+        return tuple(found.values())
+
+    def _settle_iron(self, found: dict[str, ProductIngredient], plain: str) -> None:
+        """Drop the bare word beside a salt, and tell iron therapy from vitamins and contraceptives."""
+        words = self.words
+        if _IRON in found and (_has_iron(found, besides=_IRON) or words.no_iron.search(plain)):
+            del found[_IRON]
+        if words.contraceptives.search(plain) and words.contraceptive_iron.search(plain):
+            if not _has_iron(found):
+                found[_FERROUS_FUMARATE] = self.ingredients[_FERROUS_FUMARATE]
+            _regroup(found, _CONTRACEPTIVE)
+        elif words.multivitamins.search(plain) or (_IRON in found and words.any_vitamin.search(plain)):
+            _regroup(found, _MULTIVITAMIN)
+        elif _IRON in found and words.iron_by_vein.search(plain):
+            found[_IRON] = ProductIngredient(_IRON, _IV_IRON)
+
+    def _route(self, plain: str) -> str | None:
+        return next((route for route, pattern in self.words.routes if pattern.search(plain)), None)
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words and numbers of a text, small letters, joined ones ("325mg") apart."""
+    return _WORD.findall(text[:_LONGEST].casefold().translate(_QUOTES))
+
+
+def _has_iron(found: Mapping[str, ProductIngredient], besides: str = "") -> bool:
+    return any(part.groups & _ANY_IRON for name, part in found.items() if name != besides)
+
+
+def _regroup(found: dict[str, ProductIngredient], groups: frozenset[str]) -> None:
+    for name, part in found.items():
+        if part.groups & _ORAL_IRON:
+            found[name] = ProductIngredient(name, groups)
+
+
+def _is_low_dose(plain: str) -> bool:
+    strengths = _MILLIGRAMS.findall(plain)
+    return bool(strengths) and strengths[0] in _LOW_DOSES
+
+
+def _common(routes: Iterable[str]) -> str:
+    named = set(routes)
+    return named.pop() if len(named) == 1 else UNKNOWN
+
+
+def _short_name(found: Sequence[ProductIngredient], plain: str) -> str:
+    names = " / ".join(part.name for part in found)
+    if len(found) > 1:
+        return names
+    strength, form = _STRENGTH.search(plain), _FORM.search(plain)
+    parts = [names]
+    if strength is not None:
+        parts.append(f"{strength[1]} {strength[2]}" + (f"/{strength[3]}" if strength[3] else ""))
+    if form is not None:
+        parts.append(form[1])
+    return " ".join(parts).replace("/ml", "/mL")
+
+
+# ------------------------------------------------------------------------------------------- loading
+def load_drugs(read: Callable[[str], bytes]) -> Drugs:
+    """Return the index of the packaged tables."""
+    table = json.loads(read("drugs.json"))
+    terms = tomllib.loads(read("text_terms.toml").decode())["medicines"]
+    own = {n: ProductIngredient(n, frozenset(i["groups"])) for n, i in table["ingredients"].items()}
+    plain = {name: DrugProduct((part,), UNKNOWN, name, is_by_text=False) for name, part in own.items()}
+    clinical = [
+        DrugProduct(_parts(parts, own), route, name, is_by_text=False)
+        for parts, route, name in table["products"]
+    ]
+    by_rxnorm = {code: clinical[number] for code, number in table["clinical_drugs"].items()}
+    by_rxnorm |= {code: plain[name] for name, i in table["ingredients"].items() for code in i["rxnorm"]}
+    by_atc = {code: plain[name] for name, i in table["ingredients"].items() for code in i["atc"]}
+    names = _index(_names(table["brands"], terms["names"], own))
+    return Drugs(own, by_rxnorm, by_atc, names, _product_words(terms))
+
+
+def _parts(parts: Iterable[Any], own: Mapping[str, ProductIngredient]) -> tuple[ProductIngredient, ...]:
+    # A name alone has its own groups; a list has those of this product behind the name.
+    return tuple(own[p] if isinstance(p, str) else ProductIngredient(p[0], frozenset(p[1:])) for p in parts)
+
+
+def _names(
+    brands: Mapping[str, Any], others: Mapping[str, Sequence[str]], own: Mapping[str, ProductIngredient]
+) -> Iterator[_Name]:
+    for name, part in own.items():
+        for spelling in (name, *others.get(name, ())):
+            yield _Name(tuple(words_of(spelling)), (part,), UNKNOWN)
+    for words, (parts, route) in brands.items():
+        yield _Name(tuple(words.split()), _parts(parts, own), route)
+
+
+def _index(names: Iterable[_Name]) -> dict[str, tuple[_Name, ...]]:
+    by_first: dict[str, list[_Name]] = {}
+    for name in names:
+        by_first.setdefault(name.words[0], []).append(name)
+    return {
+        word: tuple(sorted(group, key=lambda n: len(n.words), reverse=True))
+        for word, group in by_first.items()
+    }
+
+
+def _product_words(terms: Mapping[str, Any]) -> _Words:
+    return _Words(
+        _any_of(terms["contraceptives"]),
+        _any_of([terms["contraceptive_iron"]]),
+        _any_of(terms["multivitamins"]),
+        _any_of(terms["any_vitamin"]),
+        _any_of(terms["no_iron"]),
+        _any_of(terms["iron_by_vein"]),
+        tuple((entry["route"], _any_of(entry["words"])) for entry in terms["route"]),
+    )
+
+
+def _any_of(words: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{word})" for word in words))

@@ -1,0 +1,202 @@
+"""Code systems, code groups, medicines, words and units: the one place that knows what a code means."""
+
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cds_service.knowledge.drugs import UNKNOWN, DrugProduct, Drugs, ProductIngredient, load_drugs
+from cds_service.knowledge.text_match import (
+    ConditionWords,
+    ObservationWords,
+    condition_words,
+    observation_words,
+)
+from cds_service.knowledge.units import UnitFactor, Units, load_units, plain
+
+__all__ = ["DrugProduct", "ProductIngredient", "Terminology", "UnitFactor", "load_terminology"]
+
+LOINC = "http://loinc.org"
+SNOMED_CT = "http://snomed.info/sct"
+ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+ATC = "http://www.whocc.no/atc"
+
+_OIDS = {
+    LOINC: "2.16.840.1.113883.6.1",
+    SNOMED_CT: "2.16.840.1.113883.6.96",
+    ICD_10_CM: "2.16.840.1.113883.6.90",
+    RXNORM: "2.16.840.1.113883.6.88",
+    ATC: "2.16.840.1.113883.6.73",
+}
+_OTHER_ADDRESSES = {
+    "loinc.org": LOINC,
+    "www.loinc.org": LOINC,
+    "snomed.info/sct": SNOMED_CT,
+    "www.snomed.info/sct": SNOMED_CT,
+    "hl7.org/fhir/sid/icd-10-cm": ICD_10_CM,
+    "www.nlm.nih.gov/research/umls/rxnorm": RXNORM,
+    "nlm.nih.gov/research/umls/rxnorm": RXNORM,
+    "www.whocc.no/atc": ATC,
+    "whocc.no/atc": ATC,
+}
+_SNOMED_EDITION = "snomed.info/sct/"
+
+_NOTHING: frozenset[str] = frozenset()
+_LONGEST_ICD = 8
+_ORDERS = {
+    "ferritin": "ferritin",
+    "ferritin_molar": "ferritin",
+    "order_iron_panel": "iron panel",
+}
+
+Codes = Mapping[str, tuple[tuple[str, str], ...]]
+"""The codes of each group, as system and code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminology:
+    """What codes, names, words and units mean; built once, read by every room above.
+
+    `codes` has the members of every group: conditions, observations, and the ingredients of medicines.
+    `ingredients` has the groups of every ingredient by its one name.
+    """
+
+    codes: Codes
+    ingredients: Mapping[str, frozenset[str]]
+    snomed: Mapping[str, frozenset[str]]
+    icd: Mapping[str, frozenset[str]]
+    loinc: Mapping[str, str]
+    drugs: Drugs
+    units: Units
+    conditions: ConditionWords
+    observations: ObservationWords
+    systems: Mapping[str, str]
+
+    def normalise_system(self, uri: str) -> str:
+        """Return the canonical URL of a code system, an unknown one as it came."""
+        known = self.systems.get(uri)
+        if known is not None:
+            return known
+        address = uri.strip().casefold().removeprefix("https://").removeprefix("http://")
+        if address.startswith(_SNOMED_EDITION):
+            return SNOMED_CT
+        return self.systems.get(address.rstrip("/"), uri)
+
+    def condition_groups(self, system: str, code: str) -> frozenset[str]:
+        """Return the groups of a code: SNOMED CT exactly, ICD-10-CM with all parents, dot or none."""
+        if system == SNOMED_CT:
+            return self.snomed.get(code, _NOTHING)
+        if system == ICD_10_CM:
+            return self._icd_groups(code)
+        return _NOTHING
+
+    def _icd_groups(self, code: str) -> frozenset[str]:
+        bare = code.replace(".", "").upper()
+        # The second place of every ICD-10-CM code is a digit: other strings are no codes.
+        if len(bare) > _LONGEST_ICD or not bare[1:2].isdigit():
+            return _NOTHING
+        found = [self.icd[p] for end in range(1, len(bare) + 1) if (p := bare[:end]) in self.icd]
+        return _NOTHING.union(*found)
+
+    def coded_value_groups(self, system: str, code: str) -> frozenset[str]:
+        """Return the groups of a coded value of an Observation."""
+        return self.condition_groups(system, code)
+
+    def condition_groups_by_text(self, text: str) -> frozenset[str]:
+        """Return the groups that a text asserts of the patient."""
+        return self.conditions.groups(text)
+
+    def is_family_history_text_of_rls(self, text: str) -> bool:
+        """Whether a text names restless legs syndrome in a relative."""
+        return self.conditions.is_family_history_of_rls(text)
+
+    def observation_group(self, system: str, code: str) -> str | None:
+        """Return the group of an Observation code, groups that are never a result included."""
+        return self.loinc.get(code) if system == LOINC else None
+
+    def observation_group_by_text(self, text: str) -> str | None:
+        """Return the analyte that a text names."""
+        return self.observations.group(text)
+
+    def loinc_codes(self, *groups: str) -> tuple[str, ...]:
+        """Return the LOINC codes of these groups."""
+        return tuple(
+            code for group in groups for system, code in self.codes.get(group, ()) if system == LOINC
+        )
+
+    def is_order_code(self, system: str, code: str) -> str | None:
+        """Return "ferritin" or "iron panel" for a code that orders it."""
+        return _ORDERS.get(self.observation_group(system, code) or "")
+
+    def drug_by_rxnorm(self, code: str) -> DrugProduct | None:
+        """Return the product of an RxNorm clinical drug or ingredient."""
+        return self.drugs.by_rxnorm.get(code)
+
+    def drug_by_atc(self, code: str) -> DrugProduct | None:
+        """Return the ingredient of an ATC code of the fifth level."""
+        return self.drugs.by_atc.get(code.upper())
+
+    def drug_by_text(self, text: str) -> DrugProduct | None:
+        """Return the product that a text names."""
+        return self.drugs.by_text(text)
+
+    def unit(self, analyte: str, unit_text: str) -> UnitFactor | None:
+        """Return the conversion of a unit for this analyte, None when it has no such unit."""
+        return self.units.get(analyte, {}).get(plain(unit_text))
+
+
+def load_terminology(read: Callable[[str], bytes]) -> Terminology:
+    """Return the terminology of the packaged data; `read` gives a data file by its name."""
+    conditions = dict(_value_sets(read("valuesets/conditions.json")))
+    observations = dict(_value_sets(read("valuesets/observations.json")))
+    terms = tomllib.loads(read("text_terms.toml").decode())
+    drugs = load_drugs(read)
+    return Terminology(
+        codes={**conditions, **observations, **_ingredient_codes(drugs)},
+        ingredients={name: part.groups for name, part in drugs.ingredients.items()},
+        snomed=_by_code(conditions, SNOMED_CT),
+        icd={code.replace(".", ""): g for code, g in _by_code(conditions, ICD_10_CM).items()},
+        loinc={code: group for group, members in observations.items() for _, code in members},
+        drugs=drugs,
+        units=load_units(read),
+        conditions=condition_words(terms["conditions"]),
+        observations=observation_words(terms["observations"]),
+        systems=_systems(),
+    )
+
+
+def _value_sets(content: bytes) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+    for entry in json.loads(content)["entry"]:
+        value_set: Mapping[str, Any] = entry["resource"]
+        members = value_set["expansion"]["contains"]
+        yield value_set["identifier"][0]["value"], tuple((m["system"], m["code"]) for m in members)
+
+
+def _by_code(groups: Codes, wanted: str) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for group, members in groups.items():
+        for code in _of_system(members, wanted):
+            found.setdefault(code, set()).add(group)
+    return {code: frozenset(names) for code, names in found.items()}
+
+
+def _ingredient_codes(drugs: Drugs) -> Codes:
+    """Return the codes of each drug group that stand for an ingredient, clinical drugs left out."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for system, codes in ((RXNORM, drugs.by_rxnorm), (ATC, drugs.by_atc)):
+        for code, product in codes.items():
+            if product.route == UNKNOWN:
+                for group in sorted(product.ingredients[0].groups):
+                    found.setdefault(group, []).append((system, code))
+    return {group: tuple(members) for group, members in found.items()}
+
+
+def _of_system(members: Iterable[tuple[str, str]], wanted: str) -> Iterator[str]:
+    return (code for system, code in members if system == wanted)
+
+
+def _systems() -> dict[str, str]:
+    by_oid = {spelling: url for url, oid in _OIDS.items() for spelling in (oid, f"urn:oid:{oid}")}
+    return {**{url: url for url in _OIDS}, **by_oid, **_OTHER_ADDRESSES}

@@ -1,0 +1,117 @@
+"""What free text names: conditions with their denials, relatives with restless legs, laboratory values.
+
+Nothing here keeps a text or the result of one: texts belong to patients.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_NOTHING: frozenset[str] = frozenset()
+_LONGEST = 400
+_PART_END = ";"
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    group: str
+    words: re.Pattern[str]
+    never: re.Pattern[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionWords:
+    """The words that name condition groups, and those that take the assertion back."""
+
+    families: tuple[_Family, ...]
+    any_word: re.Pattern[str]
+    not_asserted: re.Pattern[str]
+    denied_before: re.Pattern[str]
+    denied_after: re.Pattern[str]
+    family_history: re.Pattern[str]
+    rls: re.Pattern[str]
+
+    def groups(self, text: str) -> frozenset[str]:
+        """Return the groups that a text asserts of the patient."""
+        folded = _folded(text)
+        if self.any_word.search(folded) is None or self.not_asserted.search(folded) is not None:
+            return _NOTHING
+        return frozenset(f.group for f in self.families if self._asserts(f, folded))
+
+    def _asserts(self, family: _Family, text: str) -> bool:
+        if family.never is not None and family.never.search(text) is not None:
+            return False
+        found = [m.start() for m in family.words.finditer(text)]
+        return bool(found) and not self._is_denied(text, found)
+
+    def _is_denied(self, text: str, starts: Sequence[int]) -> bool:
+        # One denial outweighs a second mention: a text beside the display of its code repeats the words.
+        return self.denied_after.search(text) is not None or any(
+            self.denied_before.search(text, text.rfind(_PART_END, 0, start) + 1, start) for start in starts
+        )
+
+    def is_family_history_of_rls(self, text: str) -> bool:
+        """Whether a text names restless legs syndrome in a relative."""
+        folded = _folded(text)
+        return (
+            self.rls.search(folded) is not None
+            and self.family_history.search(folded) is not None
+            and self.denied_before.search(folded) is None
+            and self.denied_after.search(folded) is None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ObservationWords:
+    """The words that name an analyte, and those that turn it into something else."""
+
+    analytes: tuple[_Family, ...]
+    any_word: re.Pattern[str]
+    never: re.Pattern[str]
+
+    def group(self, text: str) -> str | None:
+        """Return the analyte that a text names, None when it names none of ours."""
+        folded = _folded(text)
+        if self.any_word.search(folded) is None or self.never.search(folded) is not None:
+            return None
+        for analyte in self.analytes:
+            if analyte.words.search(folded) is None:
+                continue
+            if analyte.never is None or analyte.never.search(folded) is None:
+                return analyte.group
+        return None
+
+
+def _folded(text: str) -> str:
+    return " ".join(text[:_LONGEST].casefold().replace("\u2019", "'").replace("_", " ").split())
+
+
+def condition_words(table: Mapping[str, Any]) -> ConditionWords:
+    """Return the matcher of conditions from its packaged table."""
+    families = tuple(_family(entry) for entry in table["family"])
+    rls = next(f for f in families if f.group == "rls")
+    return ConditionWords(
+        families,
+        _any_of([f.words.pattern for f in families]),
+        _any_of(table["not_asserted"]),
+        _any_of(table["denied_before"]),
+        _any_of(table["denied_after"]),
+        _any_of(table["family_history"]),
+        rls.words,
+    )
+
+
+def observation_words(table: Mapping[str, Any]) -> ObservationWords:
+    """Return the matcher of laboratory values from its packaged table."""
+    analytes = tuple(_family(entry) for entry in table["analyte"])
+    return ObservationWords(analytes, _any_of([a.words.pattern for a in analytes]), _any_of(table["never"]))
+
+
+def _family(entry: Mapping[str, Any]) -> _Family:
+    never = entry.get("never")
+    return _Family(entry["group"], _any_of(entry["words"]), _any_of(never) if never else None)
+
+
+def _any_of(words: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{word})" for word in words))

@@ -1,0 +1,44 @@
+"""What happens around every call: the preflight, the standing headers, one log line."""
+
+import logging
+from collections.abc import Callable
+
+from flask import Flask, Response, g, request
+
+from cds_service.web.http import add_standing_headers
+from cds_service.web.logs import log_event
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def register_frame(app: Flask, *, knowledge_version: str, timer: Callable[[], float]) -> None:
+    """Answer preflights, put the standing headers on every answer, log one line for it."""
+
+    @app.before_request
+    def begin() -> Response | None:
+        g.began = timer()
+        # Before routing: a browser must get its preflight answered also where the call itself is refused.
+        return _preflight() if request.method == "OPTIONS" else None
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        log_event(
+            "call",
+            logging.INFO,
+            method=request.method if request.method in _METHODS else "other",
+            route=request.url_rule.rule if request.url_rule else "unknown",
+            status=response.status_code,
+            duration_ms=round((timer() - g.began) * 1000, 2),
+            cards=g.get("cards", []),
+            issues=g.get("issues", []),
+            knowledge=knowledge_version,
+        )
+        return add_standing_headers(response)
+
+
+def _preflight() -> Response:
+    """Return the answer to OPTIONS at any address; `Allow` only where something answers."""
+    response = Response(status=204)
+    if request.url_rule is not None:
+        response.headers["Allow"] = ", ".join(sorted(request.url_rule.methods or ()))
+    return response
