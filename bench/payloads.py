@@ -46,11 +46,20 @@ IRON_TESTS = (
     ("2276-4", "Ferritin [Mass/volume] in Serum or Plasma", "ng/mL", 60, 300),
     ("2502-3", "Iron saturation [Mass Fraction] in Serum or Plasma", "%", 21, 40),
 )
+# Mostly what no rule reads, and some that count as contributing factors, repeated as visits repeat them.
 OTHER_CONDITIONS = (
     ("I10", "59621000", "Essential hypertension"),
-    ("J30.9", "61582004", "Allergic rhinitis"),
-    ("M54.50", "279039007", "Low back pain"),
+    ("E78.5", "55822004", "Hyperlipidemia"),
+    ("H25.9", "193570009", "Cataract"),
     ("H52.4", "41256004", "Presbyopia"),
+    ("J30.9", "61582004", "Allergic rhinitis"),
+    ("J45.909", "195967001", "Asthma"),
+    ("K21.9", "235595009", "Gastroesophageal reflux disease"),
+    ("L30.9", "43116000", "Eczema"),
+    ("M17.9", "239873007", "Osteoarthritis of knee"),
+    ("M54.50", "279039007", "Low back pain"),
+    ("N39.0", "68566005", "Urinary tract infectious disease"),
+    ("R05.9", "49727002", "Cough"),
 )
 OTHER_MEDICINES = (
     ("314076", "lisinopril 10 MG Oral Tablet"),

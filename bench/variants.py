@@ -18,12 +18,12 @@ MAX_BODY = 64 * 1024 * 1024
 
 def service_app() -> "WSGIApplication":
     """Return the service as it is deployed, log lines included, but for the raised body limit."""
-    from cds_service.app import create_app  # noqa: PLC0415 - each variant loads only what it needs
+    from cds_service.app import warm_app  # noqa: PLC0415 - each variant loads only what it needs
     from cds_service.settings import Settings  # noqa: PLC0415 - see service_app
     from cds_service.web.logs import log_to_stderr  # noqa: PLC0415 - see service_app
 
     log_to_stderr()
-    return create_app(Settings(max_body=MAX_BODY))
+    return warm_app(Settings(max_body=MAX_BODY))
 
 
 def echo_app() -> "WSGIApplication":

@@ -6,6 +6,7 @@ FOLDER holds the requests as SIZE.json. Lines `cpu SIZE CALLS` on standard input
 seconds of one call, `memory SIZE 1` with the bytes that a call needs at its peak beyond what stood before.
 """
 
+import gc
 import sys
 import time
 from pathlib import Path
@@ -43,6 +44,9 @@ def main() -> None:
     """Answer the lines of standard input until it ends."""
     variant, folder = sys.argv[1], Path(sys.argv[2])
     call = make(variant)
+    # As the server does before it forks, here for every variant alike.
+    gc.collect()
+    gc.freeze()
     bodies: dict[str, bytes] = {}
     for line in sys.stdin:
         order, size, calls = line.split()

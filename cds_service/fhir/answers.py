@@ -41,8 +41,10 @@ _FERRITIN_NAME = re.compile("ferritin")
 # Not the oxygen saturation.
 _TSAT_NAME = re.compile(r"tsat|transferrin|(?<!oxygen)(?<!o2)(?<!ox)saturation")
 _CRP_NAME = re.compile(r"crp|creactive")
-# Part of other words: environment; available, label, labour, slab, syllabus, collaborator.
-_GENERAL_NAME = re.compile(r"(?<!env)iron|(?<!avai)(?<!s)(?<!syl)(?<!col)lab(?!el|ou?r(?!at)|ile)|observation")
+# Part of other words: environment; available, label, labour, syllabus, collaborator.
+_GENERAL_NAME = re.compile(
+    r"(?<!env)iron|(?<!avai)(?<!syl)(?<!col)lab(?!el|ou?r(?!at)|ile)|observation"
+)
 # A name about iron that is not about results.
 _NOT_RESULTS = re.compile(
     r"order|request|treat|therap|medication|medicine|drug|infus|allerg|administ|statement|supplement"
@@ -140,10 +142,9 @@ class Answers:
     def questions_of_type(self, resource_type: str, contents: Contents) -> set[Question]:
         """Return what a value answers by holding this type."""
         own = self._own_need(contents.key)
-        questions: set[Question] = set()
         if own is not None and resource_type in _types_of_need(own):
             return self._own_key(contents.key) or set()
-        questions |= self._questions_by_name(resource_type, contents.key, contents.self_link)
+        questions = self._questions_by_name(resource_type, contents.key, contents.self_link)
         if len(contents.held) > 1:
             questions |= _questions_of_mixed(resource_type, has_laboratory=contents.has_laboratory)
         return questions
@@ -206,13 +207,13 @@ class Answers:
 
     def _iron_questions(self, key: str, self_link: SelfLink) -> set[Question]:
         """Return the parts of the iron results that a foreign key name or a self link shows."""
-        by_codes = {GROUP_PARTS[group] for group in self_link.groups if group in GROUP_PARTS}
+        by_codes: set[Question] = {GROUP_PARTS[group] for group in self_link.groups if group in GROUP_PARTS}
         if self._own_need(key) is not None:
             return set()
         name = _plain(key)
         if _NOT_RESULTS.search(name):
-            return set(by_codes)
-        by_name = {
+            return by_codes
+        by_name: set[Question] = {
             part
             for part, pattern in (
                 (IronSearch.FERRITIN, _FERRITIN_NAME),
@@ -237,7 +238,9 @@ def read_self_link(url: str | None, terminology: Terminology) -> SelfLink:
     except ValueError:
         return SelfLink()
     resource_type = _searched_type(parts.path)
-    codes = [token for name, value in query if name.split(":")[0] in _CODE_NAMES for token in value.split(",")]
+    codes = [
+        token for name, value in query if name.split(":")[0] in _CODE_NAMES for token in value.split(",")
+    ]
     groups = {_group(token, terminology) for token in codes}
     categories = [value.lower() for name, value in query if name.split(":")[0] == "category"]
     return SelfLink(

@@ -16,7 +16,7 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises on JSON that does not fit: wrong types, bad text in a member that is read, depth."""
 
 
-class PrefetchUnreadable(ValueError):  # noqa: N818 - it names what is unreadable, like the facts do
+class PrefetchUnreadable(ValueError):
     """Raised when the prefetch is not a JSON object (the wire checks that before)."""
 
 
@@ -161,9 +161,13 @@ def _decode_loosely(raw: msgspec.Raw) -> Head | None:
 
 def _decode_entry(raw: msgspec.Raw) -> HeadEntry | None:
     try:
-        return _head_entry.decode(raw)
+        entry: HeadEntry | None = _head_entry.decode(raw)
     except UNREADABLE:
-        pass
+        return _decode_entry_loosely(raw)
+    return entry
+
+
+def _decode_entry_loosely(raw: msgspec.Raw) -> HeadEntry:
     try:
         loose = _loose_entry.decode(raw)
     except UNREADABLE:
@@ -191,7 +195,7 @@ class ResourceStore:
         return bytes(self._resource(place))
 
     def entry(self, place: Place) -> lean.Entry:
-        """Return the resource at `place` with what surrounds it; raises one of UNREADABLE on a wrong shape."""
+        """Return the resource at `place` with what surrounds it; raises one of UNREADABLE if misshapen."""
         if not place.path:
             return lean.Entry(resource=_resource.decode(self._values[place.key]))
         raw = self._entry(place)

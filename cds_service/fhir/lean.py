@@ -12,11 +12,11 @@ ABSENT = msgspec.Raw(b"")
 """The value of a raw element that is not there (a raw element cannot be part of a union)."""
 
 
-class Lean(msgspec.Struct, gc=False, frozen=True, kw_only=True):
+class Lean(msgspec.Struct, gc=False, frozen=True):
     """Base of all lean shapes: unknown members are skipped, none can form a reference cycle."""
 
 
-class Coding(Lean):
+class Coding(Lean, frozen=True):
     """Coding."""
 
     system: str | None = None
@@ -24,7 +24,7 @@ class Coding(Lean):
     display: str | None = None
 
 
-class CodeableConcept(Lean):
+class CodeableConcept(Lean, frozen=True):
     """CodeableConcept."""
 
     coding: list[Coding] | None = None
@@ -33,14 +33,14 @@ class CodeableConcept(Lean):
     concept: msgspec.Raw = ABSENT
 
 
-class Period(Lean):
+class Period(Lean, frozen=True):
     """Period."""
 
     start: str | None = None
     end: str | None = None
 
 
-class Quantity(Lean):
+class Quantity(Lean, frozen=True):
     """Quantity; `value` is the raw JSON text of the number (or string, where a sender quotes it)."""
 
     value: msgspec.Raw = ABSENT
@@ -50,14 +50,14 @@ class Quantity(Lean):
     code: str | None = None
 
 
-class Range(Lean):
+class Range(Lean, frozen=True):
     """Range."""
 
     low: Quantity | None = None
     high: Quantity | None = None
 
 
-class Reference(Lean):
+class Reference(Lean, frozen=True):
     """Reference: relative, absolute, contained (`#id`) or display only."""
 
     reference: str | None = None
@@ -65,7 +65,7 @@ class Reference(Lean):
     display: str | None = None
 
 
-class Repeat(Lean):
+class Repeat(Lean, frozen=True):
     """Timing.repeat."""
 
     boundsPeriod: Period | None = None
@@ -75,21 +75,21 @@ class Repeat(Lean):
     periodUnit: str | None = None
 
 
-class Timing(Lean):
+class Timing(Lean, frozen=True):
     """Timing."""
 
     repeat: Repeat | None = None
     code: CodeableConcept | None = None
 
 
-class DoseAndRate(Lean):
+class DoseAndRate(Lean, frozen=True):
     """Dosage.doseAndRate."""
 
     doseQuantity: Quantity | None = None
     doseRange: Range | None = None
 
 
-class Dosage(Lean):
+class Dosage(Lean, frozen=True):
     """Dosage of a statement or request; MedicationAdministration.dosage has `dose` and `route`."""
 
     modifierExtension: list[msgspec.Raw] | None = None
@@ -103,13 +103,13 @@ class Dosage(Lean):
     dose: Quantity | None = None
 
 
-class DispenseRequest(Lean):
+class DispenseRequest(Lean, frozen=True):
     """MedicationRequest.dispenseRequest."""
 
     validityPeriod: Period | None = None
 
 
-class Component(Lean):
+class Component(Lean, frozen=True):
     """Observation.component."""
 
     modifierExtension: list[msgspec.Raw] | None = None
@@ -128,7 +128,7 @@ class Component(Lean):
     dataAbsentReason: CodeableConcept | None = None
 
 
-class Reaction(Lean):
+class Reaction(Lean, frozen=True):
     """AllergyIntolerance.reaction."""
 
     modifierExtension: list[msgspec.Raw] | None = None
@@ -136,34 +136,34 @@ class Reaction(Lean):
     manifestation: list[CodeableConcept] | None = None
 
 
-class FamilyCondition(Lean):
+class FamilyCondition(Lean, frozen=True):
     """FamilyMemberHistory.condition."""
 
     modifierExtension: list[msgspec.Raw] | None = None
     code: CodeableConcept | None = None
 
 
-class Link(Lean):
+class Link(Lean, frozen=True):
     """Bundle.link."""
 
     relation: str | None = None
     url: str | None = None
 
 
-class Search(Lean):
+class Search(Lean, frozen=True):
     """Bundle.entry.search."""
 
     mode: str | None = None
 
 
-class OutcomeIssue(Lean):
+class OutcomeIssue(Lean, frozen=True):
     """OperationOutcome.issue."""
 
     severity: str | None = None
     code: str | None = None
 
 
-class Resource(Lean):
+class Resource(Lean, frozen=True):
     """Any resource: the union of the elements that are read from the types that we know."""
 
     resourceType: str | None = None
@@ -238,7 +238,7 @@ class Resource(Lean):
     birthDate: str | None = None
     deceasedBoolean: bool | None = None
     deceasedDateTime: str | None = None
-    # shapes of other FHIR versions (fhir.versions); what they hold is never used
+    # Elements by which fhir.versions tells other releases; their contents are never used
     name: msgspec.Raw = ABSENT
     context: msgspec.Raw = ABSENT
     requester: msgspec.Raw = ABSENT
@@ -257,7 +257,7 @@ class Resource(Lean):
     issue: list[OutcomeIssue] | None = None
 
 
-class Entry(Lean):
+class Entry(Lean, frozen=True):
     """Bundle.entry."""
 
     modifierExtension: list[msgspec.Raw] | None = None

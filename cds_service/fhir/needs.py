@@ -46,7 +46,7 @@ TYPE_NEEDS: Mapping[str, Need] = {
     "ServiceRequest": Need.IRON_ORDERS,
     "FamilyMemberHistory": Need.FAMILY_HISTORY,
 }
-"""The need that a resource type fills by its mere type; Observations are told apart by code (fhir.prefetch)."""
+"""The need that a resource type fills by its mere type; Observations are told apart by their codes."""
 
 
 class Item(msgspec.Struct, gc=False, frozen=True):

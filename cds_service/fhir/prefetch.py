@@ -69,7 +69,7 @@ class Call:
 
 
 def read_prefetch(prefetch: bytes | None, call: Call, terminology: Terminology) -> NeedsTable:
-    """Return the table of needs that a prefetch fills; raises PrefetchUnreadable on anything but an object."""
+    """Return the table of needs that a prefetch fills; raises PrefetchUnreadable if it is no object."""
     reader = _Reader(prefetch or b"{}", call, terminology)
     reader.read()
     return reader.table()
@@ -139,9 +139,10 @@ class _Reader:
 
     def _names_of_patient(self, place: Place) -> Iterator[str]:
         entry = self._decode(place)
-        if entry is not None and entry.resource is not None and entry.fullUrl:
-            if self._matcher.owner_of_patient(entry.resource.id) is Ownership.OWN:
-                yield entry.fullUrl
+        if entry is None or entry.resource is None or not entry.fullUrl:
+            return
+        if self._matcher.owner_of_patient(entry.resource.id) is Ownership.OWN:
+            yield entry.fullUrl
 
     def _decode(self, place: Place) -> lean.Entry | None:
         try:
@@ -226,7 +227,7 @@ class _Reader:
                 self._look_at_unread(head, contents)
 
     def _look_at_unread(self, head: Head, contents: Contents) -> None:
-        """Note what a Bundle shows by an Observation that becomes no result: that it holds (laboratory) ones."""
+        """Note that a Bundle holds (laboratory) Observations, by one that becomes no result."""
         is_laboratory = b'"laboratory"' in bytes(head.category).lower()
         if OBSERVATION in contents.held and not is_laboratory:
             return
@@ -332,9 +333,7 @@ class _Reader:
         self._note(IssueKind.UNKNOWN_VERSION, resource_type, "not FHIR R4")
         self._damage.append((resource_type, contents, NeedState.FAILED))
 
-    def _read_broken(
-        self, resource_type: str, contents: Contents, place: Place, *, is_match: bool
-    ) -> None:
+    def _read_broken(self, resource_type: str, contents: Contents, place: Place, *, is_match: bool) -> None:
         remains = salvage(self._store.text(place))
         if resource_type == _PATIENT:
             owner = self._matcher.owner_of_patient(remains.resource_id)

@@ -1,4 +1,4 @@
-"""The door of this room: from the prefetch to the facts, and on to facts whose deciding resources are valid."""
+"""The door of this room: from the prefetch to facts, and on to facts that rest on valid resources."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -106,9 +106,7 @@ def open_record(
 
 def _without(table: NeedsTable, dropped: list[Item], verdicts: Mapping[int, Verdict]) -> NeedsTable:
     numbers = {item.number for item in dropped}
-    issues = Counter(
-        (item.source.resource_type, verdicts[item.number].reason) for item in dropped
-    )
+    issues = Counter((item.source.resource_type, verdicts[item.number].reason) for item in dropped)
     states = dict(table.states)
     for item in dropped:
         _lose(states, item.source.resource_type)

@@ -4,6 +4,7 @@ An absolute reference counts only under the address of the client's FHIR server,
 within one server only.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,6 +16,8 @@ from cds_service.fhir import lean
 
 REFERABLE_TYPES = frozenset({"Medication"})
 """The types that something we read refers to; only these are kept for look-up."""
+
+_RESTFUL = re.compile(r"(?:([a-zA-Z]+://[^\s?#]*)/)?([A-Za-z]+)/([^\s/?#]+)")
 
 MAX_REFERENCE = 2048
 """Longer references are not followed."""
@@ -47,15 +50,10 @@ def parse_reference(reference: str) -> Target | None:
     if len(reference) > MAX_REFERENCE:
         return None
     head, _, _version = reference.partition("/_history/")
-    parts = head.strip().split("?", 1)[0].rstrip("/").rsplit("/", 2)
-    if len(parts) == 2:
-        base, resource_type, resource_id = "", *parts
-    elif len(parts) == 3:
-        base, resource_type, resource_id = parts
-    else:
+    match = _RESTFUL.fullmatch(head.strip())
+    if match is None:
         return None
-    if not resource_type.isalpha() or not resource_id or (base and "://" not in base):
-        return None
+    base, resource_type, resource_id = match[1] or "", match[2], match[3]
     return Target(normalise_base(base), resource_type, resource_id)
 
 
@@ -187,9 +185,10 @@ def _contained(owner: lean.Resource, local_id: str) -> lean.Resource | None:
 
 def _decode(raw: msgspec.Raw) -> lean.Resource | None:
     try:
-        return _resource.decode(raw)
+        resource: lean.Resource | None = _resource.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
+    return resource
 
 
 def _index(referables: Iterable[Referable]) -> dict[tuple[str | None, str], lean.Resource]:

@@ -168,7 +168,7 @@ def _find_code_outside(resource: Json, resource_type: str) -> str:
     """Return the element whose code is outside its value set, "" when there is none."""
     for element, codes in _CODES.get(resource_type, {}).items():
         code = resource.get(element)
-        if code is not None and code not in codes:
+        if code is not None and (not isinstance(code, str) or code not in codes):
             return f"{element}: code outside its value set"
     for element, codes in _CONCEPT_CODES.get(resource_type, {}).items():
         found = _codes_of(resource.get(element))
@@ -196,7 +196,8 @@ def _find_fault(resource: Json, resource_type: str, counts: Counter[str]) -> str
             _model(resource_type).model_validate(resource)
         except ValidationError as error:
             errors = error.errors(include_input=False, include_url=False, include_context=False)
-            if not all([_repair(resource, one["type"], one["loc"], counts) for one in errors]):
+            repaired = [_repair(resource, one["type"], one["loc"], counts) for one in errors]
+            if not all(repaired):
                 return "does not fit its FHIR R4 definition"
         except (KeyError, RecursionError, TypeError, ValueError, AttributeError):
             return "cannot be validated"
@@ -207,7 +208,8 @@ def _find_fault(resource: Json, resource_type: str, counts: Counter[str]) -> str
 
 def _repair(resource: Json, kind: str, path: tuple[int | str, ...], counts: Counter[str]) -> bool:
     parent: Any = resource
-    if path and path[0] in resource and path[0] not in _READ_ELEMENTS:
+    is_unknown = kind == "extra_forbidden"
+    if not is_unknown and path and path[0] in resource and path[0] not in _READ_ELEMENTS:
         del resource[str(path[0])]
         counts["faulty element that is not read"] += 1
         return True
@@ -215,7 +217,7 @@ def _repair(resource: Json, kind: str, path: tuple[int | str, ...], counts: Coun
         for step in path[:-1]:
             parent = parent[step]
         value = parent[path[-1]]
-        if kind == "extra_forbidden":
+        if is_unknown:
             del parent[path[-1]]
             counts["unknown element"] += 1
             return True

@@ -13,10 +13,11 @@ class Issue:
     code: str
     diagnostics: str
     text: str = ""
+    severity: str = "error"
 
 
 def operation_outcome(issues: Sequence[Issue]) -> bytes:
-    """Return the JSON of an OperationOutcome with severity `error` for each of at least one issue."""
+    """Return the JSON of an OperationOutcome with at least one issue."""
     return msgspec.json.encode(
         {"resourceType": "OperationOutcome", "issue": [_issue(issue) for issue in issues]},
     )
@@ -24,4 +25,4 @@ def operation_outcome(issues: Sequence[Issue]) -> bytes:
 
 def _issue(issue: Issue) -> dict[str, object]:
     details = {"details": {"text": issue.text}} if issue.text else {}
-    return {"severity": "error", "code": issue.code, **details, "diagnostics": issue.diagnostics}
+    return {"severity": issue.severity, "code": issue.code, **details, "diagnostics": issue.diagnostics}

@@ -12,7 +12,7 @@ HOOK = "patient-view"
 TITLE = "Iron assessment in restless legs syndrome"
 INTENDED_USE = (
     "For clinicians, who decide: it supports the assessment of patients and never replaces clinical "
-    "judgement. Not clinically validated, not CE marked, not a medical device."
+    "judgement. Not clinically validated, not CE marked."
 )
 DESCRIPTION = (
     "Reads iron studies, conditions and medicines of a patient with restless legs syndrome, on record or "

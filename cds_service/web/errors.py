@@ -3,15 +3,17 @@
 import logging
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, UnsupportedMediaType
 
 from cds_service.assess import RequiredDataMissing
+from cds_service.clinical.facts import DataIssue, IssueKind
 from cds_service.protocol.errors import BadRequest
 from cds_service.protocol.outcome import Issue
+from cds_service.protocol.prefetch import prefetch_templates
 from cds_service.web.http import outcome_response
 from cds_service.web.logs import log_event
 
@@ -19,6 +21,18 @@ _ISSUES = {
     400: Issue("structure", "The request cannot be read."),
     404: Issue("not-found", "There is nothing at this address; GET /cds-services lists the services."),
 }
+# What can leave required data unread, and how an OperationOutcome calls it.
+_OBSTACLES: Mapping[IssueKind, str] = {
+    IssueKind.UNKNOWN_VERSION: "not-supported",
+    IssueKind.SEARCH_FAILED: "incomplete",
+    IssueKind.CUT_OFF: "incomplete",
+    IssueKind.OTHER_PATIENT: "conflict",
+    IssueKind.WRONG_SHAPE: "structure",
+    IssueKind.FAILED_VALIDATION: "structure",
+}
+_KNOWN_TYPES = frozenset(
+    template.partition("?")[0].partition("/")[0] for template in prefetch_templates((), ()).values()
+)
 _OTHER = Issue("processing", "The request was not answered.")
 
 
@@ -37,14 +51,28 @@ def bad_request(error: BadRequest) -> Response:
 
 
 def required_data_missing(error: RequiredDataMissing) -> Response:
-    """Return 412 with one issue for each missing part of the record."""
+    """Return 412 with one issue for each missing part of the record, and what stood in the way of reading."""
     return outcome_response(
         412,
         [
-            Issue("processing", f"Not available from prefetch: {name}.", "Required data is missing.")
-            for name in error.missing or ("the patient's data",)
+            *(
+                Issue("processing", f"Not available from prefetch: {name}.", "Required data is missing.")
+                for name in error.missing or ("the patient's data",)
+            ),
+            *(
+                Issue(_OBSTACLES[issue.kind], _obstacle(issue), severity="warning")
+                for issue in error.answer.facts.issues
+                if issue.kind in _OBSTACLES
+            ),
         ],
     )
+
+
+def _obstacle(issue: DataIssue) -> str:
+    """Return what hindered reading; a resource type is repeated only if it is one that we ask for."""
+    name = issue.resource_type if issue.resource_type in _KNOWN_TYPES else "Prefetch"
+    hint = " (FHIR R4 is read)" if issue.kind is IssueKind.UNKNOWN_VERSION else ""
+    return f"{name}: {issue.kind.value}{hint}."
 
 
 def too_large(limit: int) -> Callable[[RequestEntityTooLarge], Response]:

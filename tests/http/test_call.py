@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cds_service.assess import Answer, RequiredDataMissing
+from cds_service.clinical.facts import DataIssue, IssueKind
 from tests.http.conftest import ANSWER, ASSESSMENT, FACTS, Web
 from tests.http.requests import (
     CANARY,
@@ -146,6 +148,20 @@ def test_missing_data_is_412_and_named(make_web: Callable[..., Web]) -> None:
     assert [issue["diagnostics"] for issue in issues] == [
         "Not available from prefetch: patient.",
         "Not available from prefetch: iron results.",
+    ]
+
+
+def test_what_stood_in_the_way_of_reading_is_told_without_values(make_web: Callable[..., Web]) -> None:
+    issues = (
+        DataIssue(IssueKind.UNKNOWN_VERSION, "Observation", CANARY),
+        DataIssue(IssueKind.SEARCH_FAILED, CANARY, CANARY),
+        DataIssue(IssueKind.CLEANED, "Observation", CANARY),
+    )
+    missing = RequiredDataMissing(("patient",), Answer((), ASSESSMENT, replace(FACTS, issues=issues)))
+    told = outcome(post(make_web(error=missing), call_body()), 412)
+    assert [(issue["severity"], issue["code"], issue["diagnostics"]) for issue in told[1:]] == [
+        ("warning", "not-supported", "Observation: FHIR version not read (FHIR R4 is read)."),
+        ("warning", "incomplete", "Prefetch: search failed."),
     ]
 
 

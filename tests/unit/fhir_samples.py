@@ -1,7 +1,7 @@
 """Small records for the tests of reading: builders of resources, and a terminology of a dozen codes."""
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from cds_service.clinical.facts import IronSearch, Need, NeedState
 from cds_service.fhir.needs import NeedsTable
@@ -40,7 +40,7 @@ PATIENT = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate
 class SmallTerminology:
     """The part of the knowledge base's terminology that reading asks, with a few codes."""
 
-    _observations = {
+    _observations: ClassVar[dict[str, str | None]] = {
         "2276-4": "ferritin",
         "14723-1": "ferritin_molar",
         "86914-9": "ferritin_EXCLUDE",

@@ -216,9 +216,14 @@ def test_a_resource_under_several_keys_counts_once() -> None:
 
 
 def test_resources_without_id_all_count() -> None:
-    assert len(read({"a": bundle(observation(resource_id=None)), "b": observation(resource_id=None)}).items(
-        "Observation"
-    )) == 2
+    assert (
+        len(
+            read({"a": bundle(observation(resource_id=None)), "b": observation(resource_id=None)}).items(
+                "Observation"
+            )
+        )
+        == 2
+    )
 
 
 def test_two_versions_of_one_resource_both_count() -> None:
@@ -329,9 +334,7 @@ def test_a_resource_of_the_wrong_shape_costs_itself_only() -> None:
         ({"resourceType": "RelatedPerson", "relationship": [{}], "entry": 1}, Need.CONDITIONS, NOT_ASKED),
     ],
 )
-def test_what_a_resource_of_the_wrong_shape_leaves_open(
-    resource: Json, need: Need, state: NeedState
-) -> None:
+def test_what_a_resource_of_the_wrong_shape_leaves_open(resource: Json, need: Need, state: NeedState) -> None:
     key = {Need.IRON_RESULTS: "ironResults"}.get(need, "x")
     assert read({key: bundle(resource)}).states[need] is state
     assert read({key: bundle(entry=[{"resource": resource, "search": 5}])}).states[need] is state
@@ -387,7 +390,7 @@ def test_a_broken_bundle_inside_a_bundle_still_gives_its_readable_entries() -> N
     assert ids(read({"all": bundle(inner)}), "Condition") == ["c1"]
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"7", b'"x"', b"{", b"null", b'{"a":'])
+@pytest.mark.parametrize("body", [b"", b"[]", b"7", b'"x"', b"{", b"null", b'{"a":', b'{"a":"\\ud800"}'])
 def test_a_prefetch_that_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(PrefetchUnreadable):
         read_prefetch(body or b" ", Call(OWN_KEYS, "p1"), SmallTerminology())  # type: ignore[arg-type]
@@ -410,9 +413,16 @@ def test_issues_carry_no_values() -> None:
 
 
 # ----------------------------------------------------------------------------------- any JSON at all
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+)
 ANY_JSON = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
 )
 NAMES = st.sampled_from(
     [
@@ -430,7 +440,9 @@ NEAR_FHIR = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=6),
     max_leaves=25,
 )
-KEYS = st.sampled_from([*OWN_KEYS, "x", "labs", "ferritin", "Condition", "allObservations"]) | st.text(max_size=5)
+KEYS = st.sampled_from([*OWN_KEYS, "x", "labs", "ferritin", "Condition", "allObservations"]) | st.text(
+    max_size=5
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -450,7 +462,7 @@ def mutations(seed: int) -> Json:
         "all": bundle(medicine(), bundle(medicine("MedicationRequest", contained=[PATIENT]))),
     }
     prefetch = json.loads(json.dumps(sensible))
-    junk = [None, 7, "x", [], {}, [None], {"a": 1}, True, "\ud800", 1e300, [[]]]
+    junk = [None, 7, "x", [], {}, [None], {"a": 1}, True, "\u2028\U0001f600", 1e300, [[]]]
     for _ in range(chance.randint(1, 4)):
         spot: Any = prefetch
         while True:
@@ -476,12 +488,21 @@ def test_a_damaged_prefetch_is_read(start: int) -> None:
 
 
 def test_order_of_keys_and_entries_does_not_matter() -> None:
-    resources = [observation(), condition(), medicine(), PATIENT, observation("8302-2", "o3"), outcome("warning")]
+    resources = [
+        observation(),
+        condition(),
+        medicine(),
+        PATIENT,
+        observation("8302-2", "o3"),
+        outcome("warning"),
+    ]
     seen = set()
     for seed in range(12):
         mixed = random.Random(seed).sample(resources, len(resources))  # noqa: S311 - reproducible
         table = read({"a": bundle(*mixed[:4]), "b": bundle(*mixed[4:]), "labs": None})
-        found = {(t, i) for t, items in table.items_by_type.items() for i in (x.source.resource_id for x in items)}
+        found = {
+            (t, i) for t, items in table.items_by_type.items() for i in (x.source.resource_id for x in items)
+        }
         seen.add((frozenset(found), table.states[Need.IRON_RESULTS]))
     assert len(seen) == 1
 

@@ -127,7 +127,9 @@ def request(reference: str, **members: object) -> Json:
     )
 
 
-@pytest.mark.parametrize("reference", ["Medication/d1", f"{SERVER}/Medication/d1", "Medication/d1/_history/1"])
+@pytest.mark.parametrize(
+    "reference", ["Medication/d1", f"{SERVER}/Medication/d1", "Medication/d1/_history/1"]
+)
 @pytest.mark.parametrize("is_other_key", [True, False])
 def test_a_medication_is_found_in_the_same_or_another_bundle(reference: str, is_other_key: bool) -> None:
     one = request(reference)
@@ -139,7 +141,9 @@ def test_a_medication_is_found_in_the_same_or_another_bundle(reference: str, is_
 
 def test_the_own_bundle_comes_before_another() -> None:
     theirs = MEDICATION | {"code": {"text": "other"}}
-    found = resolved({"b": bundle(theirs), "a": bundle(request("Medication/d1"), MEDICATION)}, "Medication/d1")
+    found = resolved(
+        {"b": bundle(theirs), "a": bundle(request("Medication/d1"), MEDICATION)}, "Medication/d1"
+    )
     assert found is not None
     assert found.code is not None
     assert found.code.text is None
@@ -151,7 +155,9 @@ def test_contained_comes_by_its_local_id() -> None:
     assert resolved({"a": request("#d1", contained=contained)}, "#d2") is None
 
 
-@pytest.mark.parametrize("change", [{"implicitRules": "http://x"}, {"modifierExtension": [{"url": "http://x"}]}])
+@pytest.mark.parametrize(
+    "change", [{"implicitRules": "http://x"}, {"modifierExtension": [{"url": "http://x"}]}]
+)
 def test_a_medication_with_a_modifier_is_not_used(change: Json) -> None:
     changed = MEDICATION | change
     assert resolved({"a": bundle(request("Medication/d1"), changed)}, "Medication/d1") is None
