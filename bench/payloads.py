@@ -17,6 +17,7 @@ SERVER = "https://ehr.example.org/fhir/r4"
 PATIENT = "bench-1"
 EXPECTED_CARDS = ("IRON03", "DRUG01")
 SEED = 20261122
+TERMINOLOGY = "http://terminology.hl7.org/CodeSystem/"
 # What a chart of a few hundred entries is made of; the key is the prefetch key that carries the type.
 MIX = (
     ("ironResults", 0.04),
@@ -118,16 +119,9 @@ def _add(bundle: Resource, resource: Resource) -> None:
     bundle["entry"].append({"fullUrl": full_url, "resource": resource, "search": {"mode": "match"}})
 
 
-def _narrative(words: str) -> dict[str, str]:
-    # Servers that render a narrative repeat the entry as a small table; it is what fills most of the bytes.
-    row = f"<tr><td>{words}</td><td>as entered by the department, see the source for more</td></tr>"
-    return {
-        "status": "generated",
-        "div": f'<div xmlns="http://www.w3.org/1999/xhtml"><table>{row * 4}</table></div>',
-    }
-
-
 def _common(kind: str, name: str, words: str, profile: str) -> Resource:
+    """Return what servers put on every resource: versions, tags, a short narrative, identifiers."""
+    number = {"coding": [_coding(f"{TERMINOLOGY}v2-0203", "FILL", "Filler Identifier")]}
     return {
         "resourceType": kind,
         "id": name,
@@ -136,9 +130,13 @@ def _common(kind: str, name: str, words: str, profile: str) -> Resource:
             "lastUpdated": "2026-10-01T08:15:30.000+00:00",
             "source": "#ZmlsbGVyLW9mLXRoZS1iZW5jaA",
             "profile": [f"http://hl7.org/fhir/us/core/StructureDefinition/{profile}"],
+            "security": [_coding(f"{TERMINOLOGY}v3-Confidentiality", "N", "normal")],
         },
-        "text": _narrative(words),
-        "identifier": [{"use": "official", "system": f"{SERVER}/id/{kind.lower()}", "value": name}],
+        "text": {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{words}</div>'},
+        "identifier": [
+            {"use": "official", "type": number, "system": f"{SERVER}/id/{kind.lower()}", "value": name},
+            {"use": "secondary", "system": f"{SERVER}/id/legacy", "value": f"L-{name}"},
+        ],
     }
 
 
@@ -167,12 +165,13 @@ def _patient() -> Resource:
 def _result(name: str, test: tuple[str, str], value: float, unit: str, day: date) -> Resource:
     code, display = test
     result = _common("Observation", name, f"{display}: {value} {unit}", "us-core-observation-lab")
-    category = _coding(
-        "http://terminology.hl7.org/CodeSystem/observation-category", "laboratory", "Laboratory"
-    )
+    category = _coding(f"{TERMINOLOGY}observation-category", "laboratory", "Laboratory")
     result["status"] = "final"
     result["category"] = [{"coding": [category], "text": "Laboratory"}]
-    result["code"] = {"coding": [_coding(LOINC, code, display)], "text": display}
+    result["code"] = {
+        "coding": [_coding(LOINC, code, display), _coding(f"{SERVER}/id/test", f"T{code[:4]}", "in-house")],
+        "text": display,
+    }
     result["subject"] = _subject()
     result["encounter"] = {"reference": "Encounter/bench-visit"}
     result["effectiveDateTime"] = f"{day.isoformat()}T08:30:00+00:00"
@@ -180,6 +179,9 @@ def _result(name: str, test: tuple[str, str], value: float, unit: str, day: date
     result["performer"] = [{"reference": "Organization/bench-laboratory", "display": "Bench laboratory"}]
     quantity: Resource = {"unit": unit, "system": "http://unitsofmeasure.org", "code": unit}
     result["valueQuantity"] = {"value": value, **quantity}
+    normal = _coding(f"{TERMINOLOGY}v3-ObservationInterpretation", "N", "Normal")
+    result["interpretation"] = [{"coding": [normal]}]
+    result["specimen"] = {"reference": f"Specimen/{name}", "display": "Serum"}
     result["referenceRange"] = [{"low": {"value": 1, **quantity}, "high": {"value": 400, **quantity}}]
     return result
 
@@ -204,7 +206,7 @@ def _condition(dice: random.Random, today: date, name: str) -> Resource:
 
 def _condition_of(name: str, codes: tuple[str, str, str], day: date) -> Resource:
     icd, snomed, display = codes
-    system = "http://terminology.hl7.org/CodeSystem/condition-"
+    system = f"{TERMINOLOGY}condition-"
     condition = _common("Condition", name, display, "us-core-condition-problems-health-concerns")
     condition["clinicalStatus"] = {"coding": [_coding(f"{system}clinical", "active", "Active")]}
     condition["verificationStatus"] = {"coding": [_coding(f"{system}ver-status", "confirmed", "Confirmed")]}
@@ -275,7 +277,7 @@ def _procedure(dice: random.Random, today: date, name: str) -> Resource:
 
 def _allergy(dice: random.Random, today: date, name: str) -> Resource:
     allergy = _common("AllergyIntolerance", name, "Penicillin", "us-core-allergyintolerance")
-    system = "http://terminology.hl7.org/CodeSystem/allergyintolerance-"
+    system = f"{TERMINOLOGY}allergyintolerance-"
     allergy["clinicalStatus"] = {"coding": [_coding(f"{system}clinical", "active", "Active")]}
     allergy["verificationStatus"] = {"coding": [_coding(f"{system}verification", "confirmed", "Confirmed")]}
     rxnorm = _coding("http://www.nlm.nih.gov/research/umls/rxnorm", "7984", "penicillin V")

@@ -29,7 +29,8 @@ work=$(mktemp -d)
 container=""
 server=""
 cleanup() {
-    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    # The whole group: buildah would leave the processes of a chroot behind.
+    [ -z "$server" ] || kill -- "-$server" 2>/dev/null || true
     if [ -n "$container" ]; then
         if [ "$BUILDER" = docker ]; then docker rm --force "$container" >/dev/null 2>&1 || true
         else wait "$server" 2>/dev/null || true; b rm "$container" >/dev/null 2>&1 || true
@@ -69,8 +70,7 @@ else
     inside() { b run $isolation "$container" -- "$@"; }
     has_ended() { ! kill -0 "$server" 2>/dev/null; }
     inner_port=$PORT
-    # shellcheck disable=SC2086
-    buildah ${STORAGE_DRIVER:+--storage-driver "$STORAGE_DRIVER"} run $isolation \
+    setsid buildah ${STORAGE_DRIVER:+--storage-driver "$STORAGE_DRIVER"} run $isolation \
         --env HOST=127.0.0.1 --env "PORT=$PORT" "$container" -- rls-cds serve >"$work/log" 2>&1 &
     server=$!
 fi

@@ -177,13 +177,11 @@ class RecordBuilder:
         self.found.setdefault(search, []).append(made)
 
     def _result(self, kind: str, fields: Any) -> None:
-        code, display, unit, search = LABORATORY[kind]
+        usual_code, usual_display, unit, search = LABORATORY[kind]
         given = fields if isinstance(fields, Mapping) else {"value": fields}
-        if "loinc" in given:
-            code, display = given["loinc"], None
-        coded = concept(LOINC, code, display, given.get("name"))
-        if given.get("loinc") == "none":
-            coded = concept(None, None, None, given["name"])
+        code = given.get("loinc", usual_code)
+        display = usual_display if code == usual_code else None
+        coded = concept(LOINC, None if code == "none" else code, display, given.get("name"))
         self._put(
             search,
             "Observation",
@@ -221,12 +219,11 @@ class RecordBuilder:
 
     def _diagnosis(self, fields: Any) -> None:
         given = fields if isinstance(fields, Mapping) else {"code": fields}
+        coding: tuple[str | None, str | None, str | None] = (None, None, None)
         if "snomed" in given:
             coding = (SNOMED_CT, given["snomed"], given.get("display"))
         elif "code" in given:
             coding = (given.get("system", ICD_10_CM), given["code"], DIAGNOSES.get(given["code"]))
-        else:
-            coding = (None, None, None)
         self._condition(coding, given)
 
     def _condition(self, coding: tuple[str | None, str | None, str | None], fields: Any) -> None:

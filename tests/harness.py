@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -63,10 +64,10 @@ class Service:
 
 
 @cache
-def service_in(zone: str, *, is_screening_on: bool = True) -> Service:
-    """Return the service as it runs on the day of the scenarios in one zone."""
+def service_in(zone: str, *, is_screening_on: bool = True, today: date = TODAY) -> Service:
+    """Return the service as it runs in one zone, by default on the day of the scenarios."""
     settings = Settings(zone=ZoneInfo(zone), screening=is_screening_on)
-    clock = FixedClock(settings.zone, TODAY)
+    clock = FixedClock(settings.zone, today)
     return Service(
         client=create_app(settings, clock=clock).test_client(),
         assess=build_assess(settings, clock=clock),

@@ -198,15 +198,24 @@ def _withheld(
 def _sources(
     picture: Picture, factors: tuple[Factor, ...], cards: tuple[CardDecision, ...]
 ) -> frozenset[Source]:
-    """Return every resource that decided something, for full validation."""
+    """Return the resources that decided something, for full validation.
+
+    Of a factor that many resources show, the newest one: should it be refused, the next takes its place.
+    """
     found = {s for card in cards for s in card.sources}
-    found.update(e.source for f in factors if f.presence is Presence.PRESENT for e in f.evidence)
-    found.update(picture.rls.sources)
+    found.update(s for f in factors if f.presence is Presence.PRESENT for s in _newest_evidence(f))
+    found.update(picture.rls.sources[:1])
     if picture.facts.patient is not None:
         found.add(picture.facts.patient.source)
     for results in (picture.iron.all_ferritin, picture.iron.all_tsat):
         if results.newest is not None:
             found.update(results.newest.sources or (results.newest.source,))
     found.update(picture.iron.pending)
-    found.update(picture.pregnancy.sources)
+    found.update(picture.pregnancy.sources[:1])
     return frozenset(found)
+
+
+def _newest_evidence(factor: Factor) -> tuple[Source, ...]:
+    dated = [e for e in factor.evidence if e.when is not None]
+    newest = max(dated, key=lambda e: (e.when.instant if e.when else None, e.source.key), default=None)
+    return (newest.source if newest else factor.evidence[0].source,)

@@ -42,9 +42,7 @@ _FERRITIN_NAME = re.compile("ferritin")
 _TSAT_NAME = re.compile(r"tsat|transferrin|(?<!oxygen)(?<!o2)(?<!ox)saturation")
 _CRP_NAME = re.compile(r"crp|creactive")
 # Part of other words: environment; available, label, labour, syllabus, collaborator.
-_GENERAL_NAME = re.compile(
-    r"(?<!env)iron|(?<!avai)(?<!syl)(?<!col)lab(?!el|ou?r(?!at)|ile)|observation"
-)
+_GENERAL_NAME = re.compile(r"(?<!env)iron|(?<!avai)(?<!syl)(?<!col)lab(?!el|ou?r(?!at)|ile)|observation")
 # A name about iron that is not about results.
 _NOT_RESULTS = re.compile(
     r"order|request|treat|therap|medication|medicine|drug|infus|allerg|administ|statement|supplement"

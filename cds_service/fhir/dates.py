@@ -6,6 +6,7 @@ blank for the `T`, or give the hour 24; such a value is still a date, and what w
 
 import calendar
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -28,6 +29,11 @@ _TIME = re.compile(
     r"\s?(?P<zone>[Zz]|[+-][0-9]{2}:?[0-9]{2})?\Z"
 )
 
+# The form that the specification asks for, and that nearly every sender keeps to.
+_PLAIN_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})\Z"
+)
+
 CLEANED_BLANKS = "blanks around a date removed"
 CLEANED_SEPARATOR = "blank between date and time"
 CLEANED_TIME = "time of day not readable, date kept"
@@ -45,6 +51,10 @@ class DateReading:
 
 def read_date(text: str, zone: ZoneInfo) -> DateReading | None:
     """Return the days that a FHIR date, dateTime or instant may mean, None when it is not readable."""
+    if _PLAIN_MOMENT.match(text):
+        # An hour 24 or a second 60 is read piece by piece below.
+        with suppress(ValueError):
+            return DateReading(_at(datetime.fromisoformat(text), zone))
     stripped = text.strip()
     if not stripped or len(stripped) > _LONGEST or not stripped.isascii():
         return None

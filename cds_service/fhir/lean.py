@@ -197,7 +197,7 @@ class Resource(Lean, frozen=True):
     valuePeriod: msgspec.Raw = ABSENT
     dataAbsentReason: CodeableConcept | None = None
     component: list[Component] | None = None
-    # Condition and AllergyIntolerance (strings in DSTU2 and STU3)
+    # Condition and AllergyIntolerance; DSTU2 and STU3 have plain codes here, which must not fail the decode.
     clinicalStatus: CodeableConcept | str | None = None
     verificationStatus: CodeableConcept | str | None = None
     onsetDateTime: str | None = None

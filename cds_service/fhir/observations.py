@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
-from functools import partial
+from functools import cache, partial
 
 from cds_service.clinical.facts import (
     Analyte,
@@ -118,6 +118,7 @@ class ObservationReader:
         self._reading = reading
         self._codes: dict[tuple[str | None, str | None], _Judgement] = {}
         self._words: dict[tuple[str, bool], _Judgement] = {}
+        self._units: dict[Analyte, UnitLookup] = {}
         self.family: list[FamilyFact] = []
 
     def read(self, item: Item) -> tuple[Result, ...]:
@@ -278,7 +279,11 @@ class ObservationReader:
         return _result_of(measurand, stamp, measured)
 
     def _lookup(self, analyte: Analyte) -> UnitLookup:
-        return partial(self._reading.terminology.unit, analyte.value)
+        found = self._units.get(analyte)
+        if found is None:
+            # A chart repeats a few spellings; each is looked up once per request.
+            found = self._units[analyte] = cache(partial(self._reading.terminology.unit, analyte.value))
+        return found
 
     def _coded_result(
         self, valued: Resource | Component, measurand: Measurand, stamp: _Stamp

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from cds_service.clinical.facts import DataIssue, Facts, IssueKind, Need, NeedState, Source
 from cds_service.fhir.answers import OBSERVATION
-from cds_service.fhir.extract import extract_facts
+from cds_service.fhir.extract import extract_facts, merge_issues
 from cds_service.fhir.needs import TYPE_NEEDS, Item, NeedsTable, Salvaged
 from cds_service.fhir.prefetch import Call, read_prefetch
 from cds_service.fhir.salvage import remains_of
@@ -42,11 +42,19 @@ class Reader:
 class Record:
     """One patient's record as supplied, with the facts read from it."""
 
-    facts: Facts
+    extracted: Facts
     table: NeedsTable
     reader: Reader
     patient_id: str
     verdicts: dict[int, Verdict] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> Facts:
+        """The facts, with the clean-ups that their validated resources took among the issues."""
+        cleanups = self._cleanups()
+        if not cleanups:
+            return self.extracted
+        return replace(self.extracted, issues=merge_issues(self.extracted.issues, cleanups))
 
     def without_invalid(self, sources: Iterable[Source]) -> "Record | None":
         """Return the record without those of `sources` that are not valid FHIR, None when all are valid.
@@ -61,17 +69,20 @@ class Record:
         if not dropped:
             return None
         table = _without(self.table, dropped, self.verdicts)
-        return replace(self, facts=self.reader.facts(table), table=table)
+        return replace(self, extracted=self.reader.facts(table), table=table)
 
-    def cleanups(self) -> tuple[DataIssue, ...]:
-        """Return the clean-ups that the validated resources took."""
-        counts: Counter[tuple[str, str]] = Counter()
-        for group in self.table.items_by_type.values():
-            for item in group:
-                verdict = self.verdicts.get(item.number)
-                for detail, count in verdict.cleanups.items() if verdict is not None else ():
-                    counts[item.source.resource_type, detail] += count
-        return tuple(DataIssue(IssueKind.CLEANED, *key, count) for key, count in sorted(counts.items()))
+    def _cleanups(self) -> list[DataIssue]:
+        kept = {
+            item.number: resource_type
+            for resource_type, group in self.table.items_by_type.items()
+            for item in group
+        }
+        return [
+            DataIssue(IssueKind.CLEANED, kept[number], detail, count)
+            for number, verdict in self.verdicts.items()
+            if number in kept
+            for detail, count in verdict.cleanups.items()
+        ]
 
     def _verdict(self, item: Item) -> Verdict:
         verdict = self.verdicts.get(item.number)

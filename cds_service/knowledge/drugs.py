@@ -7,8 +7,7 @@ longest name at each place wins, so that a name inside another one ("citalopram"
 
 import json
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -192,10 +191,9 @@ def _short_name(found: Sequence[ProductIngredient], plain: str) -> str:
 
 
 # ------------------------------------------------------------------------------------------- loading
-def load_drugs(read: Callable[[str], bytes]) -> Drugs:
-    """Return the index of the packaged tables."""
-    table = json.loads(read("drugs.json"))
-    terms = tomllib.loads(read("text_terms.toml").decode())["medicines"]
+def load_drugs(content: bytes, terms: Mapping[str, Any]) -> Drugs:
+    """Return the index of the packaged `drugs.json`, with the words of medicines."""
+    table = json.loads(content)
     own = {n: ProductIngredient(n, frozenset(i["groups"])) for n, i in table["ingredients"].items()}
     plain = {name: DrugProduct((part,), UNKNOWN, name, is_by_text=False) for name, part in own.items()}
     clinical = [

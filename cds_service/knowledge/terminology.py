@@ -152,7 +152,7 @@ def load_terminology(read: Callable[[str], bytes]) -> Terminology:
     conditions = dict(_value_sets(read("valuesets/conditions.json")))
     observations = dict(_value_sets(read("valuesets/observations.json")))
     terms = tomllib.loads(read("text_terms.toml").decode())
-    drugs = load_drugs(read)
+    drugs = load_drugs(read("drugs.json"), terms["medicines"])
     return Terminology(
         codes={**conditions, **observations, **_ingredient_codes(drugs)},
         ingredients={name: part.groups for name, part in drugs.ingredients.items()},

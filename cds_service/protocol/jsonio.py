@@ -18,10 +18,12 @@ MAX_DEPTH = 64
 """Levels of nesting; real charts stay below 20, and a fixed limit keeps every reader off its stack."""
 
 _T = TypeVar("_T")
+_TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} levels or its brackets do not match."
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _QUOTED = re.compile(rb'"[^"]*"')
 _ALL_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'"[]{}')
+_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _SYNTAX = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -33,25 +35,32 @@ def check_json(body: bytes) -> None:
         except UnicodeDecodeError:
             raise NotJson("The body is not valid UTF-8.") from None
     if _depth(body) > MAX_DEPTH:
-        raise NotJson(f"The body is nested deeper than {MAX_DEPTH} levels or its brackets do not match.")
+        raise NotJson(_TOO_DEEP)
 
 
 def _depth(body: bytes) -> int:
     """Return the levels of nesting, `MAX_DEPTH + 1` for more or for brackets that do not close.
 
-    Both kinds of brackets count as one kind, so that each pass over what is left removes exactly one
-    level; that they match in kind is the decoder's to check.
+    Both kinds of brackets count as one kind; that they match in kind is the decoder's to check. A first
+    look also counts the brackets inside strings: it is cheap, and where it ends well the body is no
+    deeper, unless strings were made to hide it. Such a body meets the recursion limit of the decoder,
+    which is the second, wider bound. Any other body is measured again without its strings.
     """
-    if b"\\" in body:
-        body = _ESCAPE.sub(b"", body)
-    # Taking out two neighbouring quotes leaves every other byte on its side of the quotes.
-    left = body.translate(_ALL_SQUARE, _NOT_STRUCTURE).replace(b'""', b"")
-    if b'"' in left:
-        left = _QUOTED.sub(b"", left)
+    level = _levels(body.translate(_ALL_SQUARE, _NOT_BRACKETS))
+    if level <= MAX_DEPTH:
+        return level
+    # Without escapes every quote begins or ends a string; taking out two neighbouring quotes leaves every
+    # other byte on its side of the quotes.
+    bare = _ESCAPE.sub(b"", body).translate(_ALL_SQUARE, _NOT_STRUCTURE).replace(b'""', b"")
+    return _levels(_QUOTED.sub(b"", bare))
+
+
+def _levels(brackets: bytes) -> int:
+    """Return how many times the innermost pairs must be taken out until nothing is left."""
     for level in range(MAX_DEPTH + 1):
-        if not left:
+        if not brackets:
             return level
-        left = left.replace(b"[]", b"")
+        brackets = brackets.replace(b"[]", b"")
     return MAX_DEPTH + 1
 
 
@@ -74,6 +83,8 @@ def decode_strictly(decode: Callable[[bytes], _T], body: bytes) -> _T:
         raise NotJson("The body is not a JSON object.") from None
     except msgspec.DecodeError:
         raise NotJson("The body is not valid JSON.") from None
+    except RecursionError:
+        raise NotJson(_TOO_DEEP) from None
 
 
 def load_checked(body: bytes) -> Any:
@@ -81,7 +92,10 @@ def load_checked(body: bytes) -> Any:
 
     Integers come as floats: Python refuses to read integers of more than 4,300 digits, JSON does not.
     """
-    return json.loads(body, object_pairs_hook=_object, parse_int=float)
+    try:
+        return json.loads(body, object_pairs_hook=_object, parse_int=float)
+    except RecursionError:
+        raise NotJson(_TOO_DEEP) from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

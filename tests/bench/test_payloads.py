@@ -9,7 +9,7 @@ from fhir.resources.R4B import get_fhir_model_class
 
 from bench.payloads import EXPECTED_CARDS, request_body
 from tests.builders import TODAY
-from tests.harness import Service
+from tests.harness import service_in
 
 SIZES = (60, 300)
 
@@ -39,6 +39,6 @@ def test_every_resource_is_valid_fhir() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_every_request_yields_its_two_cards(service: Service, size: int) -> None:
-    reply = service.send(request_body(size, TODAY))
+def test_every_request_yields_its_two_cards(size: int) -> None:
+    reply = service_in("UTC").send(request_body(size, TODAY))
     assert tuple(card["source"]["topic"]["code"] for card in reply.cards) == EXPECTED_CARDS

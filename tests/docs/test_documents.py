@@ -12,6 +12,7 @@ import pytest
 from cds_service.cli import main
 from cds_service.clinical.assessment import CardKey
 from cds_service.settings import PREFIX, Settings
+from tests.harness import service_in
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -94,6 +95,13 @@ def test_every_exit_code_is_in_the_readme(exit_code: int) -> None:
 )
 def test_the_readme_states_the_intended_use(sentence: str) -> None:
     assert sentence.lower() in " ".join(README.lower().split())
+
+
+def test_the_answer_in_the_readme_is_the_one_that_comes() -> None:
+    sample = ROOT / "fixtures" / "readme-patient" / "request.json"
+    cards = service_in("UTC").send(sample.read_bytes()).cards
+    heads = "".join(f"{card['indicator']}: {card['summary']}\n" for card in cards)
+    assert f"```text\n{heads}```" in README
 
 
 def test_generated_parts_are_current_and_links_lead_somewhere() -> None:

@@ -27,6 +27,7 @@ NOT_CHECKED_WORDS = {
     "kidney failure": "kidney failure",
     "iron allergy": "allergy",
 }
+SOURCE = ("RLS iron assessment (AASM 2025)", "https://doi.org/10.5664/jcsm.11390")
 FAR_ZONES = ("America/New_York", "Pacific/Kiritimati")
 
 EXACT_FACTORS = frozenset(
@@ -259,6 +260,22 @@ def _check_card(findings: Findings, key: str, expected: Mapping[str, Any], card:
     has_prefix = summary.startswith("If restless legs: ")
     findings.check(f"{key} prefix", _is_rls_unknown(findings.scenario), has_prefix)
     _check_not_checked_line(findings, key, expected, detail)
+    _check_frame(findings, key, card)
+
+
+def _check_frame(findings: Findings, key: str, card: Json) -> None:
+    """Check what every card has in common: source, override reasons, links, suggestions."""
+    findings.check(f"{key} source", SOURCE, (card["source"]["label"], card["source"]["url"]))
+    findings.need(all(reason["display"] for reason in card["overrideReasons"]), f"{key} reason without words")
+    secure = all(link["url"].startswith("https://") for link in card.get("links", []))
+    findings.need(secure, f"{key} has a link that is not https")
+    suggestions = card.get("suggestions", [])
+    findings.check(f"{key} selectionBehavior", "any" if suggestions else None, card.get("selectionBehavior"))
+    for suggestion in suggestions:
+        order = suggestion["actions"][0]["resource"]
+        findings.check(f"{key} actions of a suggestion", 1, len(suggestion["actions"]))
+        got = (order["resourceType"], order["status"], order["intent"])
+        findings.check(f"{key} order", ("ServiceRequest", "draft", "proposal"), got)
 
 
 def _holds(text: str, part: str) -> bool:

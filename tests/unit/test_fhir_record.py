@@ -60,8 +60,8 @@ def test_a_prefetch_that_is_no_object_is_refused() -> None:
 def test_nothing_is_dropped_when_all_that_decides_is_valid() -> None:
     record = opened({"patient": PATIENT, "ironResults": bundle(observation(foo=1))})
     assert record.without_invalid([result.source for result in record.facts.results]) is None
-    assert [(issue.resource_type, issue.detail) for issue in record.cleanups()] == [
-        ("Observation", "unknown element")
+    assert [(issue.kind, issue.resource_type, issue.detail) for issue in record.facts.issues] == [
+        (IssueKind.CLEANED, "Observation", "unknown element")
     ]
 
 

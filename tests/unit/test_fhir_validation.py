@@ -199,9 +199,18 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 ELEMENTS = st.sampled_from(
-    ["status", "code", "subject", "effectiveDateTime", "valueQuantity", "contained", "extension", "id",
-     "note", "category", "_status", "foo", "component", "birthDate", "gender", "medicationCodeableConcept", "dosage"]
-)  # fmt: skip
+    [
+        *CODED_ELEMENTS,
+        "subject",
+        "effectiveDateTime",
+        "contained",
+        "extension",
+        "id",
+        "note",
+        "_status",
+        "foo",
+    ]
+)
 TYPES = st.sampled_from(["Observation", "Patient", "MedicationStatement", "Condition", "FamilyMemberHistory"])
 
 

@@ -7,16 +7,14 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 
-from cds_service.adapters.clock import FixedClock
-from cds_service.app import create_app
-from cds_service.cli.shift import write_shifted
+from cds_service.cli import main
 from cds_service.resources import fixtures_dir
-from cds_service.settings import Settings
-from tests.builders import SERVICE, TODAY, Json
+from tests.builders import TODAY, Json
+from tests.harness import service_in
 
 ORDER_CODES = {"2276-4": "ferritin", "50190-8": "iron panel", "1988-5": "CRP"}
 FAMILY_NAMES = {"Fictional", "Legg"}
@@ -44,7 +42,9 @@ NAMES = [entry["id"] for entry in _manifest()["fixtures"]]
 @pytest.fixture(scope="module")
 def shifted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("shifted")
-    write_shifted(fixtures_dir(), out, LATER)
+    command = ["fixtures", "--as-of", LATER.isoformat(), "--out", str(out)]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
     return out
 
 
@@ -78,12 +78,10 @@ def test_patients_are_fictional_and_hosts_lead_nowhere() -> None:
 
 def _check(name: str, raw: bytes, today: date) -> None:
     expected = json.loads((fixtures_dir() / name / "expected.json").read_text(encoding="utf-8"))
-    zone = ZoneInfo("UTC")
-    app = create_app(Settings(zone=zone, screening=True), clock=FixedClock(zone, today))
-    response = app.test_client().post(SERVICE, data=raw, content_type="application/json")
-    body = json.loads(response.data)
-    assert response.status_code == expected["status"], body
-    if response.status_code != 200:
+    reply = service_in("UTC", today=today).send(raw)
+    body = reply.body
+    assert reply.status == expected["status"], body
+    if reply.status != 200:
         said = json.dumps(body).lower()
         assert body["resourceType"] == "OperationOutcome"
         assert "cards" not in body

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_service.protocol.errors import BadRequest, NotJson
-from cds_service.protocol.jsonio import MAX_DEPTH, Repeated, check_json, load_json, refuse_repeated
+from cds_service.protocol.jsonio import MAX_DEPTH, Repeated, check_json, load_checked, load_json, refuse_repeated
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -45,8 +45,7 @@ def test_text_of_bounded_depth_passes(body: bytes) -> None:
         b'[{"a":' * 33 + b"1" + b"}]" * 33,
         b"[" * 200_000,
         b"]",
-        b'"',
-        b'["a]',
+        b'["a", "]"',
         b'{"a": "\xff"}',
         b"\xfe\xff\x00[\x00]",
         b'["\xed\xa0\x80"]',
@@ -57,11 +56,29 @@ def test_deep_unbalanced_or_undecodable_bytes_are_refused(body: bytes) -> None:
         check_json(body)
 
 
+def hidden(levels: int) -> bytes:
+    """Return nested arrays whose depth the brackets inside strings hide from the first look."""
+    return b'["]",' * levels + b"1" + b',"["]' * levels
+
+
+@pytest.mark.parametrize("levels", [5_000, 100_000])
+def test_depth_that_strings_hide_meets_the_limit_of_the_decoder(levels: int) -> None:
+    with pytest.raises(NotJson, match="deeper"):
+        load_json(hidden(levels))
+
+
+def test_depth_that_python_meets_after_the_decoder_is_refused_as_well() -> None:
+    with pytest.raises(NotJson, match="deeper"):
+        load_checked(b"[" * 100_000 + b"]" * 100_000)
+
+
 @pytest.mark.parametrize(
     "body",
     [
         b"",
         b" ",
+        b'"',
+        b'["a]',
         b"{",
         b"[1,]",
         b'{"a":1,}',
