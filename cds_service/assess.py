@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import date
 
+import msgspec
+
 from cds_service.clinical.assessment import Assessment, CardDecision, Outcome, Policy
 from cds_service.clinical.evaluate import evaluate
 from cds_service.clinical.facts import Facts
@@ -23,7 +25,7 @@ class PatientView:
     service_id: str
     hook_instance: str
     patient_id: str
-    prefetch: bytes | None
+    prefetch: bytes | msgspec.Raw | None
     fhir_server: str | None = None
     version_hint: str | None = None
     client: str = "default"
@@ -38,7 +40,7 @@ class Answer:
     facts: Facts
 
 
-class RequiredDataMissing(Exception):  # noqa: N818 - named after the situation, as the specification does
+class RequiredDataMissing(Exception):
     """The patient or the iron results are not available and RLS is not on record (CDS Hooks: 412)."""
 
     def __init__(self, missing: tuple[str, ...], answer: Answer) -> None:

@@ -176,7 +176,9 @@ def _intravenous_iron(picture: Picture) -> Finding:
     dose, days = picture.iron.dose, picture.iron.days_since_dose
     if dose is not None and days is not None and days <= picture.knowledge.days("window.iv_iron.recheck"):
         return Presence.PRESENT, [Evidence(dose.source, f"{dose.ingredient}, {dose.day.isoformat()}")]
-    return absent_or_unknown(picture.facts, Need.IRON_TREATMENTS), ()
+    # An order that is still active counts as a dose, so its absence needs the current lists as well.
+    needs = (Need.IRON_TREATMENTS, Need.MEDICATION_STATEMENTS, Need.MEDICATION_REQUESTS)
+    return absent_or_unknown(picture.facts, *needs), ()
 
 
 def _allergy(picture: Picture) -> Finding:

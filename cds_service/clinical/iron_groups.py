@@ -7,7 +7,7 @@ from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, Draft, silen
 from cds_service.clinical.detail import line
 from cds_service.clinical.facts import IronSearch, Result
 from cds_service.clinical.iron import is_above, is_at_least, is_at_most, is_below
-from cds_service.clinical.iron_adult import panel_if_missing, unreadable_values
+from cds_service.clinical.iron_adult import unreadable_values
 from cds_service.clinical.picture import Picture
 from cds_service.clinical.results import Series
 from cds_service.clinical.words import age_words, deciding, result_values
@@ -150,7 +150,7 @@ def pregnancy_draft(picture: Picture) -> Draft | Choice:
     ferritin = _ferritin_side(picture, "ferritin.treat.adult", is_limit_low=True)
     tsat = _tsat_side(picture)
     if ferritin.is_low or tsat.is_low:
-        return _pregnant_low(picture, ferritin, tsat)
+        return _pregnant_low(ferritin, tsat)
     if ferritin.why is None:
         return silent("the current ferritin is above 75 ng/mL and no low TSAT is known")
     form, values = _group_missing(picture, ferritin)
@@ -167,11 +167,10 @@ def pregnancy_draft(picture: Picture) -> Draft | Choice:
     )
 
 
-def _pregnant_low(picture: Picture, ferritin: Side, tsat: Side) -> Draft:
+def _pregnant_low(ferritin: Side, tsat: Side) -> Draft:
     low_tsat = tsat if tsat.is_low else None
     current = ferritin if ferritin.why is None else None
     results = tuple(s.result for s in (ferritin, tsat) if s.is_low and s.result is not None)
-    orders = () if ferritin.why is None else (Order.FERRITIN,)
     return Draft(
         CardKey.IRON_08,
         Indicator.WARNING,
@@ -179,7 +178,7 @@ def _pregnant_low(picture: Picture, ferritin: Side, tsat: Side) -> Draft:
         _side_values(current, low_tsat),
         tuple(deciding(*pair) for pair in _named_low(ferritin, tsat)),
         results=results,
-        orders=(*orders, *panel_if_missing(picture)),
+        orders=FERRITIN_AND_PANEL,
         rules=_PREGNANCY_RULES,
         is_treatment_named=True,
     )
@@ -201,7 +200,7 @@ def child_draft(picture: Picture) -> Draft | Choice:
             result_values(ferritin.result, "value"),
             (deciding("ferritin", ferritin.result),),
             results=(ferritin.result,),
-            orders=panel_if_missing(picture),
+            orders=FERRITIN_AND_PANEL,
             is_treatment_named=True,
         )
     if ferritin.why is None:

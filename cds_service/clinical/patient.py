@@ -124,7 +124,8 @@ def can_be_pregnant(facts: Facts, knowledge: Knowledge, today: date) -> bool:
 
 
 def _pregnancy_status(facts: Facts, today: date, days: int) -> Result | None:
-    dated = [r for r in usable(facts.results, Analyte.PREGNANCY_STATUS, today) if r.when is not None]
+    answers = usable(facts.results, Analyte.PREGNANCY_STATUS, today)
+    dated = [r for r in answers if r.when is not None and r.unreadable is None]
     newest = newest_first(dated)
     return current(newest[0], today, days) if newest else None
 

@@ -101,7 +101,7 @@ _resource = msgspec.json.Decoder(lean.Resource)
 _entry = msgspec.json.Decoder(lean.Entry)
 
 
-def split_prefetch(prefetch: bytes) -> Mapping[str, msgspec.Raw]:
+def split_prefetch(prefetch: bytes | msgspec.Raw) -> Mapping[str, msgspec.Raw]:
     """Return the values of a prefetch object; raises PrefetchUnreadable when it is no JSON object."""
     try:
         return _raw_values.decode(prefetch)

@@ -295,9 +295,11 @@ class ObservationReader:
         is_coded = False
         for coding in concept.coding or ():
             system = self._reading.system(coding.system)
-            if coding.code and system == SNOMED_CT:
-                is_coded = True
-                groups |= self._reading.terminology.coded_value_groups(system, coding.code.strip())
+            if coding.code and system in {SNOMED_CT, LOINC}:
+                found = self._reading.terminology.coded_value_groups(system, coding.code.strip())
+                # Of LOINC's answers only "pregnant" is known here; the others leave the question open.
+                is_coded = is_coded or bool(found) or system == SNOMED_CT
+                groups |= found
         # Words and codes that the knowledge base does not list are neither "pregnant" nor "not pregnant".
         unreadable = None if is_coded else Unreadable.NOT_A_NUMBER
         measured = Measured(label(concept, ""), unreadable=unreadable)

@@ -68,7 +68,7 @@ class Call:
     version_hint: str | None = None
 
 
-def read_prefetch(prefetch: bytes | None, call: Call, terminology: Terminology) -> NeedsTable:
+def read_prefetch(prefetch: bytes | msgspec.Raw | None, call: Call, terminology: Terminology) -> NeedsTable:
     """Return the table of needs that a prefetch fills; raises PrefetchUnreadable if it is no object."""
     reader = _Reader(prefetch or b"{}", call, terminology)
     reader.read()
@@ -78,7 +78,7 @@ def read_prefetch(prefetch: bytes | None, call: Call, terminology: Terminology) 
 class _Reader:
     """The reading of one prefetch."""
 
-    def __init__(self, prefetch: bytes, call: Call, terminology: Terminology) -> None:
+    def __init__(self, prefetch: bytes | msgspec.Raw, call: Call, terminology: Terminology) -> None:
         values = split_prefetch(prefetch)
         self._supplied = [decode_head(key, raw) for key, raw in values.items()]
         self._store = ResourceStore(values)

@@ -268,7 +268,9 @@ def measure(
     `code_family` is "mass" or "molar" where the code says which; `may_assume_unit` holds for the codes
     whose missing unit can only be ng/mL.
     """
-    shown = f"{sent.shown} {_clip(sent.shown_unit)}".rstrip()
+    # UCUM's unity says nothing to a reader.
+    shown_unit = "" if sent.shown_unit == _UNITY else _clip(sent.shown_unit)
+    shown = f"{sent.shown} {shown_unit}".rstrip()
     bounds = [b for b in (sent.interval.low, sent.interval.high) if b is not None]
     if not all(_is_of_this_world(b) for b in bounds):
         return Measured(shown, unreadable=Unreadable.IMPLAUSIBLE, notes=sent.notes)

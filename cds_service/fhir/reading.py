@@ -10,7 +10,7 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from cds_service.clinical.facts import DataIssue, IssueKind, PartialDate
-from cds_service.fhir.dates import read_date
+from cds_service.fhir.dates import DateReading, read_date
 from cds_service.fhir.lean import CodeableConcept, Period, Reference, Resource
 from cds_service.fhir.needs import Item
 from cds_service.knowledge import Terminology
@@ -64,12 +64,16 @@ class Reading:
         self._text_groups: dict[str, frozenset[str]] = {}
         self._family_texts: dict[str, bool] = {}
         self._systems: dict[str, str] = {}
+        self._dates: dict[str, DateReading | None] = {}
 
     def date(self, text: str | None, resource_type: str, element: str) -> PartialDate | None:
         """Return a date, None when it is missing or unreadable; clean-ups are logged."""
         if not text:
             return None
-        reading = read_date(text, self.zone)
+        # The results of one draw, and those of one report, share their dates.
+        if text not in self._dates:
+            self._dates[text] = read_date(text, self.zone)
+        reading = self._dates[text]
         if reading is None:
             self.issues.add(IssueKind.SKIPPED, resource_type, f"{element}: not a date")
             return None

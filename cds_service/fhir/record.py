@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from cds_service.clinical.facts import DataIssue, Facts, IssueKind, Need, NeedState, Source
 from cds_service.fhir.answers import OBSERVATION
 from cds_service.fhir.extract import extract_facts, merge_issues
@@ -94,7 +96,7 @@ class Record:
 
 
 def open_record(
-    prefetch: bytes | None,
+    prefetch: bytes | msgspec.Raw | None,
     *,
     own_keys: Mapping[str, str],
     patient_id: str,

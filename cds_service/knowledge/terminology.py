@@ -51,6 +51,10 @@ _ORDERS = {
     "order_iron_panel": "iron panel",
 }
 
+_PARENTERAL_IRON = DrugProduct(
+    (ProductIngredient("iron", frozenset({"IV_IRON"})),), "injection", "iron, parenteral", is_by_text=False
+)
+
 Codes = Mapping[str, tuple[tuple[str, str], ...]]
 """The codes of each group, as system and code."""
 
@@ -73,6 +77,9 @@ class Terminology:
     conditions: ConditionWords
     observations: ObservationWords
     systems: Mapping[str, str]
+    answers: Mapping[str, frozenset[str]]
+    in_remission: frozenset[str]
+    parenteral_iron: tuple[str, ...]
 
     def normalise_system(self, uri: str) -> str:
         """Return the canonical URL of a code system, an unknown one as it came."""
@@ -95,13 +102,15 @@ class Terminology:
     def _icd_groups(self, code: str) -> frozenset[str]:
         bare = code.replace(".", "").upper()
         # The second place of every ICD-10-CM code is a digit: other strings are no codes.
-        if len(bare) > _LONGEST_ICD or not bare[1:2].isdigit():
+        if len(bare) > _LONGEST_ICD or not bare[1:2].isdigit() or bare in self.in_remission:
             return _NOTHING
         found = [self.icd[p] for end in range(1, len(bare) + 1) if (p := bare[:end]) in self.icd]
         return _NOTHING.union(*found)
 
     def coded_value_groups(self, system: str, code: str) -> frozenset[str]:
-        """Return the groups of a coded value of an Observation."""
+        """Return the groups of a coded value of an Observation: a SNOMED CT code or a LOINC answer."""
+        if system == LOINC:
+            return self.answers.get(code, _NOTHING)
         return self.condition_groups(system, code)
 
     def condition_groups_by_text(self, text: str) -> frozenset[str]:
@@ -135,8 +144,11 @@ class Terminology:
         return self.drugs.by_rxnorm.get(code)
 
     def drug_by_atc(self, code: str) -> DrugProduct | None:
-        """Return the ingredient of an ATC code of the fifth level."""
-        return self.drugs.by_atc.get(code.upper())
+        """Return the ingredient of an ATC code of the fifth level, or parenteral iron of any level."""
+        found = self.drugs.by_atc.get(code.upper())
+        if found is None and code.upper().startswith(self.parenteral_iron):
+            return _PARENTERAL_IRON
+        return found
 
     def drug_by_text(self, text: str) -> DrugProduct | None:
         """Return the product that a text names."""
@@ -152,6 +164,7 @@ def load_terminology(read: Callable[[str], bytes]) -> Terminology:
     conditions = dict(_value_sets(read("valuesets/conditions.json")))
     observations = dict(_value_sets(read("valuesets/observations.json")))
     terms = tomllib.loads(read("text_terms.toml").decode())
+    extra = tomllib.loads(read("extra_codes.toml").decode())
     drugs = load_drugs(read("drugs.json"), terms["medicines"])
     return Terminology(
         codes={**conditions, **observations, **_ingredient_codes(drugs)},
@@ -164,6 +177,9 @@ def load_terminology(read: Callable[[str], bytes]) -> Terminology:
         conditions=condition_words(terms["conditions"]),
         observations=observation_words(terms["observations"]),
         systems=_systems(),
+        answers={row["code"]: frozenset(row["groups"]) for row in extra["answers"]},
+        in_remission=frozenset(c.replace(".", "") for row in extra["in_remission"] for c in row["codes"]),
+        parenteral_iron=tuple(row["code"] for row in extra["parenteral_iron"]),
     )
 
 

@@ -1,6 +1,6 @@
 """The request of a hook: the envelope around the medical record (CDS Hooks 2.0.1, "HTTP Request").
 
-The record itself (`prefetch`) stays undecoded bytes, so that it is read once, by the `fhir` room.
+The record itself (`prefetch`) stays undecoded and uncopied, so that it is read once, by the `fhir` room.
 """
 
 import math
@@ -18,6 +18,8 @@ EPIC_FHIR_VERSION = "com.epic.cdshooks.request.fhir-version"
 """The request extension in which Epic names the FHIR version of the data (R4, STU3, DSTU2)."""
 
 _WORTH_CUTTING = 1024
+_ENDS = 256
+_OPENING = ord("{")
 _PREFETCH_MEMBER = re.compile(rb'"prefetch"[ \t\r\n]*:[ \t\r\n]*')
 
 
@@ -47,7 +49,7 @@ class HookRequest:
     fhir_server: str | None
     fhir_authorization: FhirAuthorization | None
     extension: Mapping[str, Any]
-    prefetch: bytes | None
+    prefetch: msgspec.Raw | None
 
     @property
     def version_hint(self) -> str | None:
@@ -73,7 +75,7 @@ def parse_hook_request(body: bytes, *, expected_hook: str) -> HookRequest:
     but its form is not checked; null stands for an absent optional member.
     """
     check_json(body)
-    prefetch = bytes(decode_strictly(_OUTER.decode, body).prefetch)
+    prefetch = decode_strictly(_OUTER.decode, body).prefetch
     members = load_checked(_without(prefetch, body))
     refuse_repeated(members, "the request")
     hook = _required(members, "hook")
@@ -95,24 +97,29 @@ def parse_hook_request(body: bytes, *, expected_hook: str) -> HookRequest:
     )
 
 
-def _without(prefetch: bytes, body: bytes) -> bytes:
+def _without(prefetch: msgspec.Raw, body: bytes) -> bytes:
     """Return the body with a large prefetch value replaced by a number, still valid JSON.
 
-    The first equal value behind a member name "prefetch" is replaced. Should that be a copy in another
-    place, the remainder is merely longer: nothing of the envelope proper is lost.
+    The value is found by its length and its two ends behind a member name "prefetch", so that megabytes
+    are neither copied nor compared. Should that be another value that looks like it, the remainder is
+    merely longer, or a member inside an extension is lost: nothing of the envelope proper.
     """
-    if len(prefetch) < _WORTH_CUTTING:
+    value = memoryview(prefetch)
+    if len(value) < _WORTH_CUTTING:
         return body
+    first, last = bytes(value[:_ENDS]), bytes(value[-_ENDS:])
     for member in _PREFETCH_MEMBER.finditer(body):
-        if body.startswith(prefetch, member.end()):
-            return body[: member.end()] + b"0" + body[member.end() + len(prefetch) :]
+        begin, end = member.end(), member.end() + len(value)
+        if body.startswith(first, begin) and body.endswith(last, begin, end):
+            return body[:begin] + b"0" + body[end:]
     return body
 
 
-def _prefetch(raw: bytes) -> bytes | None:
-    if raw in {b"", b"null"}:
+def _prefetch(raw: msgspec.Raw) -> msgspec.Raw | None:
+    value = memoryview(raw)
+    if not value or value == b"null":
         return None
-    if not raw.startswith(b"{"):
+    if value[0] != _OPENING:
         raise BadRequest("structure", "prefetch must be an object.")
     return raw
 

@@ -53,7 +53,7 @@ def test_the_use_case_gets_what_was_sent(web: Web) -> None:
     assert (call.service_id, call.client) == ("rls-iron-assessment", "default")
     assert (call.patient_id, call.hook_instance) == ("p1", call_body()["hookInstance"])
     assert (call.fhir_server, call.version_hint) == ("https://ehr.example.org/fhir", "R4")
-    assert json.loads(call.prefetch or b"") == call_body()["prefetch"]
+    assert json.loads(bytes(call.prefetch or b"")) == call_body()["prefetch"]
 
 
 def test_nothing_to_say_is_an_empty_list(web: Web) -> None:
@@ -365,7 +365,7 @@ def test_what_the_sandbox_sends_reaches_the_use_case(web: Web, name: str) -> Non
     assert post(web, body).status_code == 200
     (call,) = web.assess.calls
     assert call.patient_id == "rls-1"
-    assert (json.loads(call.prefetch) if call.prefetch else None) == body.get("prefetch")
+    assert (json.loads(bytes(call.prefetch)) if call.prefetch else None) == body.get("prefetch")
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,7 @@ def test_the_installed_code_is_that_of_the_wheel(scripts: Path) -> None:
     found = subprocess.run(
         [scripts / "python", "-c", "import cds_service; print(cds_service.__file__)"],
         cwd="/",
+        env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=True,

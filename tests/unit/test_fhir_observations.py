@@ -386,11 +386,17 @@ def test_pregnancy_status_by_code() -> None:
 def test_a_pregnancy_status_in_words_only_is_neither_yes_nor_no() -> None:
     (found,) = pregnancy({"text": "Pregnant"})
     assert found.unreadable is Unreadable.NOT_A_NUMBER
-    (answer,) = pregnancy({"coding": [{"system": LOINC, "code": "LA15173-0", "display": "Pregnant"}]})
+    (answer,) = pregnancy({"coding": [{"system": LOINC, "code": "LA4489-6", "display": "Unknown"}]})
     assert answer.unreadable is Unreadable.NOT_A_NUMBER
     (other,) = pregnancy(None, valueString="yes")
     assert other.unreadable is Unreadable.NOT_A_NUMBER
     assert pregnancy(None) == ()
+
+
+def test_the_answer_code_of_loinc_for_pregnant_is_understood() -> None:
+    (answer,) = pregnancy({"coding": [{"system": LOINC, "code": "LA15173-0", "display": "Pregnant"}]})
+    assert answer.unreadable is None
+    assert answer.code == {"pregnancy"}
 
 
 def test_the_estimated_date_of_delivery_is_a_day() -> None:

@@ -299,3 +299,16 @@ def test_groups_of_ingredients_are_those_of_their_codes() -> None:
     assert ("ANTIHIST_SEDATING", "8745") in of_codes
     assert ("DA_ANTIEMETIC", "8745") in of_codes
     assert TERMS.ingredients["promethazine"] == {"ANTIHIST_SEDATING", "DA_ANTIEMETIC"}
+
+
+@pytest.mark.parametrize("code", ["F17.211", "F17201", "F10.21"])
+def test_a_dependence_in_remission_belongs_to_no_group(code: str) -> None:
+    assert TERMS.condition_groups(ICD_10_CM, code) == frozenset()
+
+
+def test_a_dependence_that_goes_on_belongs_to_its_group() -> None:
+    assert TERMS.condition_groups(ICD_10_CM, "F17.210") == {"nicotine_dependence"}
+
+
+def test_a_catheter_for_dialysis_is_no_dialysis() -> None:
+    assert TERMS.condition_groups_by_text("Hemodialysis catheter insertion") == frozenset()

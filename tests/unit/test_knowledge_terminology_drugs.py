@@ -59,7 +59,15 @@ def test_a_combination_gives_each_ingredient_its_own_group() -> None:
     assert groups(TERMS.drug_by_text("Symbyax 6-25 capsule")) == both
 
 
-@pytest.mark.parametrize("code", ["B03AC", "N06A", "", "X99XX99"])
+@pytest.mark.parametrize("code", ["B03AC", "B03AC02", "b03ac"])
+def test_parenteral_iron_is_iron_by_vein_at_any_level(code: str) -> None:
+    product = TERMS.drug_by_atc(code)
+    assert product is not None
+    assert groups(product) == {"iron": {"IV_IRON"}}
+    assert product.route == "injection"
+
+
+@pytest.mark.parametrize("code", ["B03A", "N06A", "", "X99XX99"])
 def test_classes_are_no_ingredients(code: str) -> None:
     assert TERMS.drug_by_atc(code) is None
     assert TERMS.drug_by_rxnorm(code) is None

@@ -32,6 +32,10 @@ VALID: dict[str, Any] = {
 }
 
 
+def record_of(call: HookRequest) -> bytes | None:
+    return None if call.prefetch is None else bytes(call.prefetch)
+
+
 def parse(value: object) -> HookRequest:
     return parse_hook_request(json.dumps(value).encode(), expected_hook="patient-view")
 
@@ -49,7 +53,7 @@ def test_a_complete_request_is_read() -> None:
     assert (call.patient_id, call.user_id, call.encounter_id) == ("p1", "Practitioner/u1", "e1")
     assert call.fhir_server == "https://ehr.example.org/fhir/"
     assert call.prefetch is not None
-    assert json.loads(call.prefetch) == VALID["prefetch"]
+    assert json.loads(bytes(call.prefetch)) == VALID["prefetch"]
     authorization = call.fhir_authorization
     assert authorization is not None
     assert (authorization.access_token, authorization.expires_in) == (TOKEN, 300)
@@ -163,10 +167,8 @@ def test_repeated_members_below_that_are_not_the_envelope_s_affair() -> None:
         b' "context": {"patientId": "1", "userId": "u", "draftOrders": {"id": "1", "id": "2"}},'
         b' "prefetch": {"patient": {"id": "1", "id": "2"}}}'
     )
-    assert (
-        parse_hook_request(body, expected_hook="patient-view").prefetch
-        == b'{"patient": {"id": "1", "id": "2"}}'
-    )
+    call = parse_hook_request(body, expected_hook="patient-view")
+    assert record_of(call) == b'{"patient": {"id": "1", "id": "2"}}'
 
 
 @pytest.mark.parametrize("size", [0, 2000])
@@ -176,7 +178,7 @@ def test_the_record_is_handed_on_byte_for_byte(size: int, *, is_first: bool) -> 
     rest = b'"hook":"patient-view","hookInstance":"1","context":{"patientId":"1","userId":"u"}'
     member = b'"prefetch" : ' + raw
     body = b"{" + (member + b"," + rest if is_first else rest + b"," + member) + b"}"
-    assert parse_hook_request(body, expected_hook="patient-view").prefetch == raw
+    assert record_of(parse_hook_request(body, expected_hook="patient-view")) == raw
 
 
 @pytest.mark.parametrize(
@@ -191,20 +193,20 @@ def test_a_copy_of_the_record_elsewhere_changes_nothing(before: bytes) -> None:
     raw = b'{"x":"' + b"y" * 2000 + b'"}'
     rest = b'"hook":"patient-view","hookInstance":"1","context":{"patientId":"1","userId":"u"}'
     body = b"{" + before % raw + b"," + rest + b',"prefetch":' + raw + b"}"
-    assert parse_hook_request(body, expected_hook="patient-view").prefetch == raw
+    assert record_of(parse_hook_request(body, expected_hook="patient-view")) == raw
 
 
 def test_an_escaped_member_name_is_the_same_member() -> None:
     raw = b'{"x":"' + b"y" * 2000 + b'"}'
     rest = b'"hook":"patient-view","hookInstance":"1","context":{"patientId":"1","userId":"u"}'
     body = b"{" + rest + b',"pre\\u0066etch":' + raw + b"}"
-    assert parse_hook_request(body, expected_hook="patient-view").prefetch == raw
+    assert record_of(parse_hook_request(body, expected_hook="patient-view")) == raw
 
 
 def test_no_prefetch_and_null_are_the_same() -> None:
     assert parse(changed(lambda body: body.pop("prefetch"))).prefetch is None
     assert parse(changed(lambda body: body.update(prefetch=None))).prefetch is None
-    assert parse(changed(lambda body: body.update(prefetch={}))).prefetch == b"{}"
+    assert record_of(parse(changed(lambda body: body.update(prefetch={})))) == b"{}"
 
 
 @pytest.mark.parametrize("value", [[], "x", 1, False])
