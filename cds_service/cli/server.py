@@ -28,7 +28,7 @@ _STATUS: dict[type[Exception], tuple[int, str]] = {
 class JsonErrorWorker(ThreadWorker):  # type: ignore[misc] # its base is untyped
     """Answers requests that never reach the application as JSON too, and logs nothing of what they sent."""
 
-    def handle_error(self, req: object, client: socket, addr: object, exc: Exception) -> None:  # noqa: ARG002
+    def handle_error(self, req: object, client: socket, addr: object, exc: Exception) -> None:  # noqa: ARG002 - gunicorn's signature
         """Write the answer to a request that could not be parsed."""
         log_event("request not understood", exception=type(exc).__qualname__)
         try:

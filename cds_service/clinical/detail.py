@@ -13,7 +13,13 @@ from cds_service.clinical.facts import (
     ResultNote,
     Sex,
 )
-from cds_service.clinical.iron import is_at_most, is_below, rests_on_unknown_status
+from cds_service.clinical.iron import (
+    is_above,
+    is_at_least,
+    is_at_most,
+    is_below,
+    rests_on_unknown_status,
+)
 from cds_service.clinical.medicines import Taken, with_group
 from cds_service.clinical.picture import Picture
 from cds_service.clinical.results import Series, current, series, usable
@@ -191,12 +197,9 @@ def ferritin_high_line(picture: Picture) -> Iterator[DetailLine]:
     ferritin, tsat = picture.iron.current_ferritin, picture.iron.current_tsat
     if ferritin is None or tsat is None or picture.esrd.is_present:
         return
-    low, high = (picture.knowledge.threshold(i) for i in ("tsat.low", "tsat.high"))
-    value, saturation = ferritin.interval, tsat.interval
-    if value is None or saturation is None:
-        return
-    is_middle = saturation.is_certainly_at_least(low) and saturation.is_certainly_at_most(high)
-    if is_middle and value.is_certainly_above(picture.knowledge.threshold("ferritin.studied_upper")):
+    knowledge = picture.knowledge
+    is_middle = is_at_least(tsat, "tsat.low", knowledge) and is_at_most(tsat, "tsat.high", knowledge)
+    if is_middle and is_above(ferritin, "ferritin.studied_upper", knowledge):
         yield line(
             Line.FERRITIN_HIGH_TSAT_NORMAL,
             value=value_words(ferritin),

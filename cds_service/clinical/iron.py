@@ -81,9 +81,7 @@ class IronPicture:
 
     def crp_near(self, ferritin: Result, days: int) -> Result | None:
         """Return the CRP drawn nearest to a ferritin."""
-        if ferritin.when is None:
-            return None
-        return nearest(self.inflammation, ferritin.when, days)
+        return nearest(self.inflammation, ferritin.when, days) if ferritin.when is not None else None
 
 
 def iron_picture(

@@ -13,12 +13,11 @@ INDETERMINATE = "indeterminate"
 
 def adult_draft(picture: Picture) -> Draft | Choice:
     """Return the card of an adult who is neither pregnant nor in kidney failure, or the silence."""
-    missing = missing_draft(picture)
-    if missing is not None:
-        return missing
-    ferritin = picture.iron.current_ferritin
+    newest, ferritin = picture.iron.ferritin.newest, picture.iron.current_ferritin
+    if newest is None:
+        return missing_draft(picture)
     if ferritin is None:
-        return stale_draft(picture)
+        return stale_draft(picture, newest)
     return (
         _discordant(picture, ferritin)
         or _inflamed(picture, ferritin)
@@ -29,12 +28,11 @@ def adult_draft(picture: Picture) -> Draft | Choice:
 
 def open_age_draft(picture: Picture) -> Draft | Choice:
     """Return the card of a patient who may be an adult or a child."""
-    missing = missing_draft(picture)
-    if missing is not None:
-        return missing
-    ferritin = picture.iron.current_ferritin
+    newest, ferritin = picture.iron.ferritin.newest, picture.iron.current_ferritin
+    if newest is None:
+        return missing_draft(picture)
     if ferritin is None:
-        return stale_draft(picture)
+        return stale_draft(picture, newest)
     if is_below(ferritin, "ferritin.treat.child", picture.knowledge):
         return Draft(
             CardKey.IRON_03,
@@ -78,11 +76,9 @@ def panel_if_missing(picture: Picture) -> tuple[Order, ...]:
     return () if picture.iron.current_tsat is not None else (Order.IRON_PANEL,)
 
 
-def missing_draft(picture: Picture) -> Draft | None:
-    """Return IRON-16 or IRON-01 when no readable dated ferritin exists, else None."""
+def missing_draft(picture: Picture) -> Draft:
+    """Return IRON-16 or IRON-01 where no readable dated ferritin exists."""
     results = picture.iron.ferritin
-    if results.newest is not None:
-        return None
     tsat_alone, lines = _tsat_alone(picture)
     if results.is_only_unreadable:
         return Draft(
@@ -110,12 +106,8 @@ def missing_draft(picture: Picture) -> Draft | None:
     )
 
 
-def stale_draft(picture: Picture) -> Draft:
+def stale_draft(picture: Picture, stale: Result) -> Draft:
     """Return IRON-02 for a newest readable ferritin that is too old."""
-    stale = picture.iron.ferritin.newest
-    if stale is None:
-        message = "a stale ferritin is one that exists"
-        raise ValueError(message)
     tsat_alone, lines = _tsat_alone(picture)
     return Draft(
         CardKey.IRON_02,

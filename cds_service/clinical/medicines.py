@@ -21,7 +21,12 @@ from cds_service.clinical.facts import (
 from cds_service.knowledge import Knowledge
 
 _ORDER_INTENTS = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order"})
-_STATEMENT_TAKEN = frozenset({"active", "completed", "unknown", ""})
+# The statuses with which a record of IV iron counts as a dose (factors.md 4.7).
+_GIVEN = {
+    MedicineKind.ADMINISTRATION: frozenset({"completed"}),
+    MedicineKind.STATEMENT: frozenset({"active", "completed", "unknown", ""}),
+    MedicineKind.REQUEST: frozenset({"active", "completed"}),
+}
 _NEVER_TAKEN = frozenset({"entered-in-error", "not-taken", "cancelled"})
 # A skin or eye product acts where it is put; one in the nose still reaches the brain unless it is an
 # antihistamine or nicotine (factors.md section 0, route).
@@ -199,13 +204,7 @@ def _doses(facts: Facts, today: date, *, is_request: bool) -> list[IntravenousDo
 def _is_given(record: MedicineFact) -> bool:
     if record.is_not_to_be_given:
         return False
-    match record.kind:
-        case MedicineKind.ADMINISTRATION:
-            return record.status == "completed"
-        case MedicineKind.STATEMENT:
-            return record.status in _STATEMENT_TAKEN
-        case MedicineKind.REQUEST:
-            return record.status in {"active", "completed"}
+    return record.status in _GIVEN[record.kind]
 
 
 def _dose_day(record: MedicineFact, today: date) -> date | None:

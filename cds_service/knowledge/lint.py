@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Protocol
 
 from cds_service.knowledge.model import Check, Knowledge
 
@@ -80,6 +81,16 @@ def is_snomed(code: str) -> bool:
     return state == 0
 
 
+class _Cited(Protocol):
+    """What every entry with sources has."""
+
+    @property
+    def citations(self) -> tuple[str, ...]: ...
+
+    @property
+    def check(self) -> Check: ...
+
+
 def lint(knowledge: Knowledge, card_keys: Iterable[str] = ()) -> list[Problem]:
     """Return every problem, in a stable order; `card_keys` are the cards that need a rule."""
     problems = [
@@ -104,7 +115,7 @@ def _check_digits(knowledge: Knowledge) -> Iterator[Problem]:
 
 
 def _cited(knowledge: Knowledge) -> Iterator[tuple[str, tuple[str, ...], Check]]:
-    tables: Mapping[str, Mapping[str, object]] = {
+    tables: Mapping[str, Mapping[str, _Cited]] = {
         "threshold": knowledge.thresholds,
         "factor": knowledge.factors,
         "drug class": knowledge.drug_classes,
@@ -112,7 +123,7 @@ def _cited(knowledge: Knowledge) -> Iterator[tuple[str, tuple[str, ...], Check]]
     }
     for kind, table in tables.items():
         for name, entry in table.items():
-            yield f"{kind} {name}", entry.citations, entry.check  # type: ignore[attr-defined]
+            yield f"{kind} {name}", entry.citations, entry.check
 
 
 def _sources(knowledge: Knowledge) -> Iterator[Problem]:

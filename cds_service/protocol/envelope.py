@@ -19,7 +19,7 @@ EPIC_FHIR_VERSION = "com.epic.cdshooks.request.fhir-version"
 
 _WORTH_CUTTING = 1024
 _ENDS = 256
-_OPENING = ord("{")
+_NULL = b"null"
 _PREFETCH_MEMBER = re.compile(rb'"prefetch"[ \t\r\n]*:[ \t\r\n]*')
 
 
@@ -116,10 +116,10 @@ def _without(prefetch: msgspec.Raw, body: bytes) -> bytes:
 
 
 def _prefetch(raw: msgspec.Raw) -> msgspec.Raw | None:
-    value = memoryview(raw)
-    if not value or value == b"null":
+    start = bytes(memoryview(raw)[: len(_NULL)])
+    if start in {b"", _NULL}:
         return None
-    if value[0] != _OPENING:
+    if not start.startswith(b"{"):
         raise BadRequest("structure", "prefetch must be an object.")
     return raw
 

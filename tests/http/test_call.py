@@ -334,7 +334,7 @@ class BrokenStream(BytesIO):
         """Raise."""
         raise self.error
 
-    readinto = read  # type: ignore[assignment]
+    readinto = read  # type: ignore[assignment]  # both names of one method
 
 
 @pytest.mark.parametrize("error", [OSError(CANARY), RuntimeError(CANARY)])

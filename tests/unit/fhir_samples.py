@@ -160,7 +160,7 @@ def link(relation: str, url: str) -> Json:
 
 def read(prefetch: Json | None, hint: str | None = None, server: str | None = SERVER) -> NeedsTable:
     body = None if prefetch is None else json.dumps(prefetch).encode()
-    return read_prefetch(body, Call(OWN_KEYS, "p1", server, hint), SmallTerminology())  # type: ignore[arg-type]
+    return read_prefetch(body, Call(OWN_KEYS, "p1", server, hint), SmallTerminology())  # type: ignore[arg-type]  # stand-in of it
 
 
 def state(prefetch: Json | None, need: Need) -> NeedState:

@@ -161,7 +161,7 @@ def test_problems_are_printed_and_are_exit_code_1(capsys: pytest.CaptureFixture[
 
 # ----------------------------------------------------------------------------------------- explaining
 
-WHEN = PartialDate(date(2026, 11, 1), date(2026, 11, 1), None, "2026-11-01")  # type: ignore[arg-type]
+WHEN = PartialDate(date(2026, 11, 1), date(2026, 11, 1), None, "2026-11-01")  # type: ignore[arg-type]  # the instant is not shown
 EVIDENCE = Evidence(RecordSource(1, "Observation", "f1"), "ferritin 20 ng/mL", WHEN)
 FACTORS = (
     Factor("iron.low", Presence.PRESENT, "A", (EVIDENCE,)),

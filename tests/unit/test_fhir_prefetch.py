@@ -58,7 +58,7 @@ def self_link(resource_type: str) -> list[Json]:
 
 def sandbox(prefetch: Json | None) -> NeedsTable:
     body = None if prefetch is None else json.dumps(prefetch).encode()
-    return read_prefetch(body, Call({}, "rls-1", SERVER), SmallTerminology())  # type: ignore[arg-type]
+    return read_prefetch(body, Call({}, "rls-1", SERVER), SmallTerminology())  # type: ignore[arg-type]  # stand-in of it
 
 
 def searched(resource_type: str, *resources: Json) -> Json:
@@ -246,13 +246,13 @@ def test_a_patient_of_another_id_is_not_the_patient() -> None:
 
 def test_a_number_as_id_is_an_id() -> None:
     body = json.dumps({"patient": PATIENT | {"id": 5}}).encode()
-    table = read_prefetch(body, Call(OWN_KEYS, "5"), SmallTerminology())  # type: ignore[arg-type]
+    table = read_prefetch(body, Call(OWN_KEYS, "5"), SmallTerminology())  # type: ignore[arg-type]  # stand-in of it
     assert ids(table, "Patient") == ["5"]
 
 
 def test_a_later_member_of_the_same_name_wins() -> None:
     body = b'{"conditions":{"resourceType":"OperationOutcome"},"conditions":null}'
-    table = read_prefetch(body, Call(OWN_KEYS, "p1"), SmallTerminology())  # type: ignore[arg-type]
+    table = read_prefetch(body, Call(OWN_KEYS, "p1"), SmallTerminology())  # type: ignore[arg-type]  # stand-in of it
     assert table.states[Need.CONDITIONS] is ANSWERED
 
 
@@ -393,7 +393,7 @@ def test_a_broken_bundle_inside_a_bundle_still_gives_its_readable_entries() -> N
 @pytest.mark.parametrize("body", [b"", b"[]", b"7", b'"x"', b"{", b"null", b'{"a":', b'{"a":"\\ud800"}'])
 def test_a_prefetch_that_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(PrefetchUnreadable):
-        read_prefetch(body or b" ", Call(OWN_KEYS, "p1"), SmallTerminology())  # type: ignore[arg-type]
+        read_prefetch(body or b" ", Call(OWN_KEYS, "p1"), SmallTerminology())  # type: ignore[arg-type]  # stand-in of it
 
 
 def test_issues_carry_no_values() -> None:

@@ -54,7 +54,7 @@ def test_no_prefetch_is_a_record_without_answers() -> None:
 
 def test_a_prefetch_that_is_no_object_is_refused() -> None:
     with pytest.raises(PrefetchUnreadable):
-        opened([])  # type: ignore[arg-type]
+        opened([])  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_nothing_is_dropped_when_all_that_decides_is_valid() -> None:

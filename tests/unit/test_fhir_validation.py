@@ -200,7 +200,14 @@ VALUES = st.recursive(
 )
 ELEMENTS = st.sampled_from(
     [
-        *CODED_ELEMENTS,
+        "status",
+        "code",
+        "gender",
+        "clinicalStatus",
+        "verificationStatus",
+        "intent",
+        "category",
+        "valueQuantity",
         "subject",
         "effectiveDateTime",
         "contained",

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_the_hash_covers_every_file() -> None:
     assert len(load().hash) == 12
 
 
-def test_the_hash_changes_with_a_file(tmp_path) -> None:
+def test_the_hash_changes_with_a_file(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "one.toml").write_text("a = 1")
     before = hash_of(tmp_path)
