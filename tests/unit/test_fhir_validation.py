@@ -198,26 +198,9 @@ VALUES = st.recursive(
     ),
     max_leaves=8,
 )
-ELEMENTS = st.sampled_from(
-    [
-        "status",
-        "code",
-        "gender",
-        "clinicalStatus",
-        "verificationStatus",
-        "intent",
-        "category",
-        "valueQuantity",
-        "subject",
-        "effectiveDateTime",
-        "contained",
-        "extension",
-        "id",
-        "note",
-        "_status",
-        "foo",
-    ]
-)
+CODED = ["status", "code", "category", "gender", "component", "valueQuantity", "dosage", "birthDate"]
+OTHERS = ["subject", "effectiveDateTime", "contained", "extension", "id", "note", "_status", "foo"]
+ELEMENTS = st.sampled_from([*CODED, *OTHERS])
 TYPES = st.sampled_from(["Observation", "Patient", "MedicationStatement", "Condition", "FamilyMemberHistory"])
 
 
