@@ -143,8 +143,9 @@ def cause_lines(picture: Picture, ferritin: Result | None) -> Iterator[DetailLin
     yield from _anaemia(picture)
     yield from _first_condition(picture, "iron_loss_or_malabsorption", Line.LOSS_OR_MALABSORPTION)
     yield from _first_condition(picture, "hypophosphataemia", Line.LOW_PHOSPHATE)
-    for allergy in picture.facts.allergies[:1]:
-        yield line(Line.IV_IRON_ALLERGY, allergy=allergy.display)
+    to_iv_iron = sorted(a.display for a in picture.facts.allergies if a.is_to_iv_iron)
+    for display in to_iv_iron[:1]:
+        yield line(Line.IV_IRON_ALLERGY, allergy=display)
     yield from _first_medicine(picture, "PPI", Line.PPI)
 
 
@@ -189,7 +190,8 @@ def context_lines(picture: Picture) -> Iterator[DetailLine]:
     yield from _first_condition(picture, "iron_disorder_unspecified", Line.IRON_OVERLOAD_UNSPECIFIC)
     yield from _first_medicine(picture, "IRON_IN_MULTIVITAMIN", Line.MULTIVITAMIN_WITH_IRON)
     if picture.postpartum.is_present:
-        yield line(Line.POSTPARTUM, date=date_words(picture.postpartum.when))
+        delivered = picture.postpartum.when
+        yield line(Line.POSTPARTUM, date=date_words(delivered) if delivered else None)
 
 
 def ferritin_high_line(picture: Picture) -> Iterator[DetailLine]:

@@ -30,7 +30,6 @@ from cds_service.knowledge import Knowledge
 
 _PATIENT_DATA = "patient data"
 _LABORATORY = "laboratory results"
-_FACTORS_FOR_SCREENING = 2
 _IRON_FINDINGS = frozenset({"iron.low", "iron.low.esrd", "iron.discordant", "tsat.low"})
 
 
@@ -138,7 +137,7 @@ def _screening(picture: Picture, factors: tuple[Factor, ...], why_not: dict[Card
     low_ferritin = ferritin if is_below(ferritin, "ferritin.symptom.adult", picture.knowledge) else None
     low_tsat = tsat if is_below(tsat, "tsat.low", picture.knowledge) else None
     found = opening(picture, factors)
-    is_linked = ferritin is None and len(found) >= _FACTORS_FOR_SCREENING
+    is_linked = ferritin is None and len(found) >= picture.knowledge.threshold("screening.factors")
     is_low = low_ferritin is not None or low_tsat is not None
     if not is_low and not is_linked:
         return silent("RLS is not on record and too little points to it", why_not)
@@ -157,7 +156,7 @@ def _screening(picture: Picture, factors: tuple[Factor, ...], why_not: dict[Card
             *(deciding(kind, r) for kind, r in kinds if r is not None),
             *(Deciding("factor", f.id) for f in found if not is_low),
         ),
-        rules=(CardKey.SCREEN_01.value,),
+        rules=(CardKey.SCREEN_01.value, "P.screening"),
         orders=() if picture.iron.pending else FERRITIN_AND_PANEL,
         lines=tuple(unread_lines(picture)),
         not_checked=not_checked(picture, is_treatment_named=False),

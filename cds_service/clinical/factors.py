@@ -25,14 +25,14 @@ from cds_service.clinical.patient import (
 from cds_service.clinical.picture import Picture
 from cds_service.clinical.words import value_words
 
-_PARKINSONISM = ("parkinson", "parkinsonism_secondary", "hyperprolactinaemia")
+_OTHER_USES_OF_PROXY_DRUGS = ("parkinson", "parkinsonism_secondary", "hyperprolactinaemia")
 _PROXY_FACTOR = "rls.drug_proxy"
 _KIDNEY_PREFIXES = ("ckd", "esrd", "dialysis")
 
 
 def proxy_drugs(picture: Picture) -> tuple[Taken, ...]:
     """Return the current drugs that hint at an unrecorded RLS (factors.md section 1)."""
-    if picture.conditions.has(*_PARKINSONISM):
+    if picture.conditions.has(*_OTHER_USES_OF_PROXY_DRUGS):
         return ()
     names = picture.knowledge.factors[_PROXY_FACTOR].ingredients
     return tuple(m for m in picture.medicines if m.name in names)
@@ -150,7 +150,7 @@ def _rls(picture: Picture) -> Finding:
 
 def _proxy(picture: Picture) -> Finding:
     found = proxy_drugs(picture)
-    if not found and picture.conditions.has(*_PARKINSONISM):
+    if not found and picture.conditions.has(*_OTHER_USES_OF_PROXY_DRUGS):
         return Presence.ABSENT, ()
     return _medicines_finding(picture, found)
 
@@ -269,6 +269,8 @@ _NOT_CONTRIBUTING = frozenset(
         "iron.iv",
         "iron.allergy",
         "iron.overload",
+        # A line of its own says it.
+        "postpartum",
     }
 )
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from cds_service.clinical.assessment import CardDecision, CardKey, Form, Indicator
+from cds_service.clinical.assessment import CardDecision, CardKey, Form, Indicator, Line
 from cds_service.clinical.choice import Choice, Draft, finish, silent
 from cds_service.clinical.detail import (
     cause_lines,
@@ -64,22 +64,21 @@ def _finished(picture: Picture, draft: Draft, factor_ids: tuple[str, ...]) -> Ca
     ferritin = _shown_ferritin(picture, draft)
     lines = [*ferritin_lines(picture, ferritin)]
     if not (draft.key is CardKey.IRON_11 or draft.key is CardKey.IRON_14):
-        lines += [found for found in tsat_lines(picture) if not _is_said(draft, found.line.value)]
+        lines += [found for found in tsat_lines(picture) if not _is_said(draft, found.line)]
     if draft.is_treatment_named:
         lines += cause_lines(picture, ferritin)
     lines += context_lines(picture)
     lines += unread_lines(picture)
     unchecked = not_checked(picture, is_treatment_named=draft.is_treatment_named)
-    waiting = replace(draft, orders=() if picture.iron.pending else draft.orders)
-    return finish(waiting, lines=lines, not_checked=unchecked, factor_ids=factor_ids)
+    due = replace(draft, orders=() if picture.iron.pending else draft.orders)
+    return finish(due, lines=lines, not_checked=unchecked, factor_ids=factor_ids)
 
 
-def _is_said(draft: Draft, line: str) -> bool:
+def _is_said(draft: Draft, line: Line) -> bool:
     """Whether the card's own text already gives the saturation."""
-    said = {found.line.value for found in draft.lines}
-    is_tsat_in_values = "tsat" in draft.values
-    is_tsat_line = line in {"tsat-low", "tsat-value"}
-    return line in said or (is_tsat_line and (is_tsat_in_values or "tsat-alone" in said))
+    said = {found.line for found in draft.lines}
+    is_tsat_line = line in {Line.TSAT_LOW, Line.TSAT_VALUE}
+    return line in said or (is_tsat_line and ("tsat" in draft.values or Line.TSAT_ALONE in said))
 
 
 def _shown_ferritin(picture: Picture, draft: Draft) -> Result | None:

@@ -7,8 +7,10 @@ from cds_service.clinical.iron import is_above, is_at_least, is_at_most, is_belo
 from cds_service.clinical.iron_adult import panel_if_missing, unreadable_values
 from cds_service.clinical.picture import Picture
 from cds_service.clinical.results import current
-from cds_service.clinical.timing import add_days
+from cds_service.clinical.timing import AgeClass, add_days
 from cds_service.clinical.words import date_words, deciding, result_values
+
+_ORAL_RULES = ("P.oral_iron.result",)
 
 
 def treatment_choice(picture: Picture) -> Draft | Choice | None:
@@ -80,7 +82,7 @@ def _judge(picture: Picture, start: PartialDate, ferritin: Result, days: int) ->
     is_high_for_adult = is_above(ferritin, "ferritin.treat.adult", knowledge)
     if picture.age.is_open:
         is_low, is_high = is_low_for_child, is_high_for_adult
-    elif picture.age.value == "child":
+    elif picture.age is AgeClass.CHILD:
         is_low, is_high = is_low_for_child, is_high_for_child
     else:
         is_low, is_high = is_low_for_adult, is_high_for_adult
@@ -103,6 +105,7 @@ def _still_low(picture: Picture, start: PartialDate, ferritin: Result, days: int
         (deciding("ferritin", ferritin), Deciding("oral iron", "", "", date_words(start))),
         results=(ferritin,),
         orders=panel_if_missing(picture),
+        rules=_ORAL_RULES,
         sources=tuple(s for m in picture.iron.oral for s in m.sources),
         is_treatment_named=True,
     )
@@ -129,6 +132,7 @@ def _recheck(picture: Picture, start: PartialDate, ferritin: Result | None, form
         ),
         results=(ferritin,) if ferritin else (),
         orders=FERRITIN_AND_PANEL,
+        rules=_ORAL_RULES,
         sources=tuple(s for m in picture.iron.oral for s in m.sources),
         is_only_advice_to_test=True,
     )
@@ -146,6 +150,7 @@ def _start_unknown(picture: Picture) -> Draft | Choice:
         result_values(newest, "value") if newest else {},
         (Deciding("oral iron", "start not recorded"),),
         orders=FERRITIN_AND_PANEL,
+        rules=("P.oral_iron.start_unknown",),
         sources=tuple(s for m in picture.iron.oral for s in m.sources),
         is_only_advice_to_test=True,
     )

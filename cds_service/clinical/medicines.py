@@ -36,24 +36,22 @@ _NASAL_LOCAL_GROUPS = frozenset({"ANTIHIST_SEDATING", "ANTIHIST_NONSEDATING", "A
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One ingredient that the patient takes today, merged over all current records that name it."""
+    """One ingredient that the patient takes today, merged over all current records that name it.
+
+    `start` is the earliest start that a current record gives.
+    """
 
     name: str
     groups: frozenset[str]
     records: tuple[MedicineFact, ...]
     is_possible: bool
     certainty: Certainty
+    start: PartialDate | None
 
     @property
     def sources(self) -> tuple[Source, ...]:
         """Return every record that names the ingredient."""
         return tuple(r.source for r in self.records)
-
-    @property
-    def start(self) -> PartialDate | None:
-        """Return the earliest start that a current record gives."""
-        starts = [s for s in (start_of(r) for r in self.records) if s is not None]
-        return min(starts, key=lambda s: (s.earliest, s.shown), default=None)
 
 
 def start_of(record: MedicineFact) -> PartialDate | None:
@@ -109,12 +107,14 @@ def current_medicines(facts: Facts, today: date) -> tuple[Taken, ...]:
 def _merge(name: str, found: list[tuple[MedicineFact, IngredientFact, str]]) -> Taken:
     is_coded = any(i.certainty is Certainty.CODED for _, i, _ in found)
     groups = frozenset().union(*(_groups_of(r, i) for r, i, _ in found))
+    starts = [s for s in (start_of(r) for r, _, _ in found) if s is not None]
     return Taken(
         name=name,
         groups=groups,
         records=tuple(sorted((r for r, _, _ in found), key=_record_key)),
         is_possible=all(weight == "possible" for _, _, weight in found),
         certainty=Certainty.CODED if is_coded else Certainty.BY_TEXT,
+        start=min(starts, key=lambda s: (s.earliest, s.shown), default=None),
     )
 
 

@@ -1,6 +1,6 @@
 """Who the patient is for the rules: age class, pregnancy, kidney failure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -85,7 +85,8 @@ def kidney_failure(facts: Facts, conditions: CurrentConditions, knowledge: Knowl
     return State(absent_or_unknown(facts, Need.CONDITIONS, Need.PROCEDURES))
 
 
-def _condition_state(found: list[ConditionFact]) -> State:
+def _condition_state(conditions: list[ConditionFact]) -> State:
+    found = sorted(conditions, key=lambda c: (c.display, c.source.resource_id or "", c.source.key))
     first = found[0]
     return State(
         Presence.PRESENT,
@@ -190,7 +191,10 @@ def postpartum(facts: Facts, knowledge: Knowledge, today: date) -> State:
         and 0 <= days_since(day, today) <= days
     ]
     if recent and can_be_pregnant(facts, knowledge, today):
-        return _condition_state(recent)
+        deliveries = [d for c in recent if _has_category(c, _DELIVERY_CATEGORIES) and (d := _day_of(c))]
+        # Only a delivery dates itself; a complication of the weeks after it begins when it begins.
+        delivered = max(deliveries, key=lambda d: (d.earliest, d.shown), default=None)
+        return replace(_condition_state(recent), when=delivered)
     return State(absent_or_unknown(facts, Need.CONDITIONS))
 
 

@@ -1,6 +1,7 @@
 """Which laboratory result answers a question: the newest readable one, with what was skipped."""
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -124,15 +125,34 @@ def computed_saturations(results: Sequence[Result], today: date, pair_days: int)
     100 x iron / TIBC; no comparators; dated by the earlier draw; status unknown if either one is.
     """
     irons = [r for r in usable(results, Analyte.IRON, today) if _is_exact_number(r)]
-    capacities = [r for r in usable(results, Analyte.TIBC, today) if _is_exact_number(r)]
-    gap = timedelta(days=pair_days)
-    pairs = (
-        _saturation(iron, capacity)
-        for iron in irons
-        for capacity in capacities
-        if abs(_instant(iron) - _instant(capacity)) <= gap and _lower_bound(capacity) > 0
-    )
-    return [r for r in pairs if _lower_bound(r) <= _HIGHEST_SATURATION]
+    capacities = [
+        r for r in usable(results, Analyte.TIBC, today) if _is_exact_number(r) and _lower_bound(r) > 0
+    ]
+    pairs = _pairs(_one_a_moment(irons), _one_a_moment(capacities), timedelta(days=pair_days))
+    found = (_saturation(iron, capacity) for iron, capacity in pairs)
+    return [r for r in found if _lower_bound(r) <= _HIGHEST_SATURATION]
+
+
+def _one_a_moment(results: Iterable[Result]) -> list[Result]:
+    """Return one result for each moment, oldest first: the one that counts among those drawn together."""
+    chosen: dict[datetime, Result] = {}
+    for result in newest_first(results):
+        chosen.setdefault(_instant(result), result)
+    return sorted(chosen.values(), key=_instant)
+
+
+def _pairs(
+    irons: Sequence[Result], capacities: Sequence[Result], gap: timedelta
+) -> Iterator[tuple[Result, Result]]:
+    """Yield for each result its nearest partner at most `gap` away; a chart of thousands stays cheap."""
+    for firsts, others, is_iron_first in ((irons, capacities, True), (capacities, irons, False)):
+        moments = [_instant(r) for r in others]
+        for first in firsts:
+            at = bisect_left(moments, _instant(first))
+            near = others[max(0, at - 1) : at + 1]
+            best = min(near, key=lambda r: abs(_instant(r) - _instant(first)), default=None)
+            if best is not None and abs(_instant(best) - _instant(first)) <= gap:
+                yield (first, best) if is_iron_first else (best, first)
 
 
 def _is_exact_number(result: Result) -> bool:
