@@ -17,11 +17,13 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 
 BIN := .venv/bin
 STAMP := .venv/.installed
+BROWSER_STAMP := .venv/.browser
+FHIR_PORT ?= 8181
 CORE := cds_service/clinical/*,cds_service/knowledge/*,cds_service/protocol/*
 # Two workers halve the time on two cores; `make test PYTEST_WORKERS=0` runs in one process.
 PYTEST_WORKERS ?= 2
 
-.PHONY: help install serve test test-zone check format bench bench-check image wheel lock docs clean
+.PHONY: help install serve test test-zone integration browser sample-fhir check format bench bench-check image wheel lock docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -46,7 +48,20 @@ test: $(STAMP) ## Run all tests with the coverage gates
 	@$(BIN)/python -m coverage report --include='$(CORE)' --fail-under=100 | tail -n 6
 
 test-zone: $(STAMP) ## Run the tests again, without coverage, as if the machine stood in TZ
-	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadgroup -m 'not packaging'
+	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadgroup -m 'not packaging and not integration and not browser'
+
+integration: $(STAMP) ## Run the tests against a real FHIR server (needs Java 17 and Maven)
+	$(BIN)/python -m pytest -q -m integration tests/integration
+
+$(BROWSER_STAMP): requirements/browser.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/browser.txt
+	@touch $@
+
+browser: $(BROWSER_STAMP) ## Run the tests that drive Chromium from another origin (CHROMIUM=/path names it)
+	$(BIN)/python -m pytest -q -m browser tests/browser
+
+sample-fhir: $(STAMP) ## Serve the sample patients as an open FHIR server, R4 and DSTU2 (FHIR_PORT, 8181)
+	exec $(BIN)/python -m tests.browser.fhir_stub --port $(FHIR_PORT)
 
 check: $(STAMP) ## Formatting, lint, types, import contracts, knowledge and document checks
 	$(BIN)/ruff format --check .
@@ -80,4 +95,5 @@ lock: ## Write requirements/*.txt anew (needs uv)
 	scripts/lock.sh
 
 clean: ## Remove what the targets created, .venv included
-	rm -rf .venv dist .coverage .coverage.* .pytest-summary .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv dist .coverage .coverage.* .pytest-summary .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
+		tests/integration/hapi/build

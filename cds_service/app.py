@@ -8,13 +8,15 @@ from flask import Flask
 
 from cds_service import __version__
 from cds_service.adapters.clock import FixedClock, SystemClock
+from cds_service.adapters.fhir_server import HttpRecordSource
 from cds_service.adapters.metrics import InProcessMetrics
 from cds_service.adapters.quiet import NothingKnown
 from cds_service.assess import Answer, PatientView
 from cds_service.assess import assess as assess_patient
+from cds_service.completion import Completion
 from cds_service.fhir import warm_up
 from cds_service.knowledge import Knowledge, load
-from cds_service.ports import Clock, Metrics
+from cds_service.ports import Clock, Metrics, RecordSource
 from cds_service.rendering import CardLibrary
 from cds_service.settings import Settings, load_profile
 from cds_service.web.discovery import templates
@@ -30,6 +32,7 @@ def create_app(
     assess: Assess | None = None,
     clock: Clock | None = None,
     metrics: Metrics | None = None,
+    source: RecordSource | None = None,
     timer: Callable[[], float] = time.perf_counter,
 ) -> Flask:
     """Return the WSGI application; a collaborator that is not given is the real one.
@@ -44,7 +47,8 @@ def create_app(
     register_errors(app, max_body=settings.max_body)
     app.register_blueprint(
         service_blueprint(
-            assess=assess or build_assess(settings, clock=clock, knowledge=knowledge),
+            assess=assess
+            or build_assess(settings, clock=clock, knowledge=knowledge, source=source or HttpRecordSource()),
             prefetch=templates(knowledge),
             metrics=metrics or InProcessMetrics(),
             max_body=settings.max_body,
@@ -57,7 +61,9 @@ def create_app(
 
 def warm_app(settings: Settings) -> Flask:
     """Return the application with everything loaded that the first calls would otherwise wait for."""
-    app = create_app(settings)
+    source = HttpRecordSource()
+    source.warm_up()
+    app = create_app(settings, source=source)
     warm_up()
     return app
 
@@ -67,16 +73,22 @@ def build_assess(
     *,
     clock: Clock | None = None,
     knowledge: Knowledge | None = None,
+    source: RecordSource | None = None,
 ) -> Callable[[PatientView], Answer]:
-    """Return the use case with its real collaborators, those given excepted."""
+    """Return the use case with its real collaborators, those given excepted.
+
+    Without a `source` it asks no FHIR server.
+    """
+    knowledge = knowledge or load()
     return partial(
         assess_patient,
-        knowledge=knowledge or load(),
+        knowledge=knowledge,
         profile=load_profile(settings),
         clock=clock or system_clock(settings),
         quiet=NothingKnown(),
         cards=CardLibrary.load(),
         canonical_base=settings.canonical_base,
+        completion=Completion(source, templates(knowledge)) if source is not None else None,
     )
 
 

@@ -8,10 +8,12 @@ import msgspec
 from cds_service.clinical.assessment import Assessment, CardDecision, Outcome, Policy
 from cds_service.clinical.evaluate import evaluate
 from cds_service.clinical.facts import Facts
+from cds_service.completion import Completion, complete
 from cds_service.fhir import Record, open_record
 from cds_service.knowledge import Knowledge
-from cds_service.ports import Clock, Quiet
-from cds_service.profile import ClientProfile
+from cds_service.ports import Clock, FhirAccess, Quiet
+from cds_service.profile import ClientProfile, FhirPolicy
+from cds_service.protocol.envelope import FhirAuthorization
 from cds_service.protocol.prefetch import PREFETCH_NEEDS
 from cds_service.protocol.responses import Card
 from cds_service.rendering import CardLibrary, RenderContext
@@ -20,7 +22,10 @@ from cds_service.rendering.identity import fingerprint
 
 @dataclass(frozen=True, slots=True)
 class PatientView:
-    """One patient-view call; `prefetch` is the raw JSON of that member, None when the call has none."""
+    """One patient-view call; `prefetch` is the raw JSON of that member, None when the call has none.
+
+    `authorization` gives access to `fhir_server` for this patient; None where the call grants none.
+    """
 
     service_id: str
     hook_instance: str
@@ -29,6 +34,7 @@ class PatientView:
     fhir_server: str | None = None
     version_hint: str | None = None
     client: str = "default"
+    authorization: FhirAuthorization | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +65,12 @@ def assess(
     quiet: Quiet,
     cards: CardLibrary,
     canonical_base: str,
+    completion: Completion | None = None,
 ) -> Answer:
-    """Return the answer to one call; raises `RequiredDataMissing` when nothing can be said."""
+    """Return the answer to one call; raises `RequiredDataMissing` when nothing can be said.
+
+    Without `completion`, or where the profile allows no server, the prefetch is all there is.
+    """
     record = open_record(
         call.prefetch,
         own_keys=PREFETCH_NEEDS,
@@ -71,6 +81,9 @@ def assess(
         zone=clock.zone,
         today=clock.today(),
     )
+    access = fhir_access(call, profile.fhir)
+    if completion is not None and access is not None:
+        record = complete(record, access, completion, budget_ms=profile.fhir.budget_ms)
     policy = Policy(is_screening_on=profile.is_screening_on)
     record, assessment = _decide(record, knowledge, clock.today(), policy)
     facts = record.facts
@@ -95,6 +108,22 @@ def assess(
         if not _is_quiet(quiet, call, decision)
     )
     return Answer(shown, assessment, facts)
+
+
+def fhir_access(call: PatientView, policy: FhirPolicy) -> FhirAccess | None:
+    """Return the FHIR server that may be asked for this call, None when there is none.
+
+    An authorization that has run out is none. Without one only an open server in development is asked.
+    """
+    address = policy.address(call.fhir_server)
+    authorization = call.authorization
+    if address is None:
+        return None
+    if authorization is None:
+        return FhirAccess(address) if policy.is_open_allowed else None
+    if authorization.expires_in is not None and authorization.expires_in <= 0:
+        return None
+    return FhirAccess(address, authorization.access_token)
 
 
 def _decide(record: Record, knowledge: Knowledge, today: date, policy: Policy) -> tuple[Record, Assessment]:

@@ -20,8 +20,9 @@ from pydantic import (
     model_validator,
 )
 
+from cds_service.addresses import ServerAddress, parse_address
 from cds_service.clinical.assessment import Order
-from cds_service.profile import ClientProfile, OrderCoding
+from cds_service.profile import ClientProfile, FhirPolicy, OrderCoding
 
 PREFIX = "RLS_CDS_"
 _PLAIN = frozenset({"HOST", "PORT"})
@@ -48,7 +49,28 @@ def _day(value: object) -> object:
     return date.fromisoformat(value)
 
 
-_BASE_ADDRESS = r"^https://[^\s/?#]+(/[^\s?#]*[^\s/?#])?$"
+def _servers(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(_server(text) for text in value.split(",") if text.strip())
+
+
+def _server(text: str) -> ServerAddress:
+    address = parse_address(text.strip())
+    if address is None:
+        raise ValueError("must be base addresses such as https://ehr.example.org/fhir, with commas between")
+    if address.scheme != "https" and not address.is_loopback:
+        raise ValueError("must be https; http is for the loopback address only")
+    return address
+
+
+def _named_server(value: object) -> object:
+    return _server(value) if isinstance(value, str) else value
+
+
+# A name, an IPv4 or an IPv6 address; a path to a socket is none.
+_HOST = r"^([A-Za-z0-9._-]+|[0-9A-Fa-f:.]+)$"
+_BASE_ADDRESS = r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$"
 
 
 class Settings(BaseModel):
@@ -59,7 +81,7 @@ class Settings(BaseModel):
     )
 
     environment: Literal["development", "production"] = "development"
-    host: Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\s/]+$")] = "127.0.0.1"
+    host: Annotated[str, StringConstraints(min_length=1, pattern=_HOST)] = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
     workers: int = Field(default=2, ge=1, le=64)
     threads: int = Field(default=16, ge=1, le=256)
@@ -70,6 +92,8 @@ class Settings(BaseModel):
         "https://rls-iron-cds.example.org"
     )
     screening: bool | None = None
+    fhir_allow: Annotated[tuple[ServerAddress, ...], BeforeValidator(_servers)] = ()
+    fhir_budget_ms: int | None = Field(default=None, ge=50, le=30_000)
 
     @model_validator(mode="after")
     def _production_decides(self) -> Self:
@@ -78,6 +102,8 @@ class Settings(BaseModel):
             raise ValueError(f"{PREFIX}AS_OF fixes the day of assessment and is for development only")
         if self.environment == "production" and self.screening is None:
             raise ValueError(f"{PREFIX}SCREENING must be true or false in production")
+        if self.environment == "production" and any(one.scheme != "https" for one in self.fhir_allow):
+            raise ValueError(f"{PREFIX}FHIR_ALLOW must name https addresses in production")
         return self
 
 
@@ -121,12 +147,20 @@ class _OrderCoding(BaseModel):
     display: Annotated[str, StringConstraints(min_length=1)]
 
 
+class _Fhir(BaseModel):
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    servers: tuple[Annotated[ServerAddress, BeforeValidator(_named_server)], ...] = ()
+    budget_ms: int = Field(default=2000, ge=50, le=30_000)
+
+
 class _ProfileFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
     screening: bool
     orders: dict[Order, tuple[_OrderCoding, ...]]
+    fhir: _Fhir = _Fhir()
 
 
 def read_profile(text: str) -> ClientProfile:
@@ -139,12 +173,29 @@ def read_profile(text: str) -> ClientProfile:
         order.value: tuple(OrderCoding(coding.system, coding.code, coding.display) for coding in listed)
         for order, listed in file.orders.items()
     }
-    return ClientProfile(name=file.name, is_screening_on=file.screening, order_codings=codings)
+    return ClientProfile(
+        name=file.name,
+        is_screening_on=file.screening,
+        order_codings=codings,
+        fhir=FhirPolicy(servers=file.fhir.servers, budget_ms=file.fhir.budget_ms),
+    )
 
 
 def load_profile(settings: Settings) -> ClientProfile:
-    """Return the packaged profile, with screening as the settings decide; raises `SettingsError`."""
+    """Return the packaged profile, with what the settings decide; raises `SettingsError`."""
     packaged = read_profile(
         files("cds_service").joinpath("profiles/default.toml").read_text(encoding="utf-8")
     )
-    return packaged if settings.screening is None else replace(packaged, is_screening_on=settings.screening)
+    screening = packaged.is_screening_on if settings.screening is None else settings.screening
+    return replace(packaged, is_screening_on=screening, fhir=_fhir_policy(packaged.fhir, settings))
+
+
+def _fhir_policy(packaged: FhirPolicy, settings: Settings) -> FhirPolicy:
+    """Return which servers may be asked: in production only those that are named, and with a token."""
+    is_development = settings.environment == "development"
+    return FhirPolicy(
+        servers=(*packaged.servers, *settings.fhir_allow),
+        budget_ms=settings.fhir_budget_ms or packaged.budget_ms,
+        is_loopback_allowed=is_development,
+        is_open_allowed=is_development,
+    )

@@ -10,8 +10,9 @@ import argparse
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import load
@@ -30,6 +31,7 @@ CHECKS = {
     "M": "awaits clinical review",
     "P": "project rule",
 }
+_SETTLED = frozenset({"V1", "P"})
 
 
 def prefetch_part() -> str:
@@ -41,22 +43,87 @@ def prefetch_part() -> str:
 def cards_part() -> str:
     """Return the table of all cards."""
     rules = load().rules
-    rows = ["", "| card | topic code | subject | rule | checked |", "|---|---|---|---|---|"]
+    rows = []
     for key in CardKey:
-        subject = tomllib.loads((ROOT / "cards" / f"{key.value}.toml").read_text(encoding="utf-8"))["topic"]
+        wording = tomllib.loads((ROOT / "cards" / f"{key.value}.toml").read_text(encoding="utf-8"))
         rule = rules[key.value]
-        cells = (
-            key.value,
-            f"`{key.topic_code}`",
-            subject,
-            rule.text.replace("|", r"\|"),
-            CHECKS[rule.check.value],
-        )
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows) + "\n\n"
+        # Sentences on a card can rest on less than its rule does.
+        review = "for its sentences" if rule.check.value in _SETTLED else "yes"
+        note = review if wording["awaits_review"] else ""
+        subject, checked = wording["topic"], CHECKS[rule.check.value]
+        rows.append((key.value, f"`{key.topic_code}`", subject, rule.text, checked, note))
+    return _table(("card", "topic code", "subject", "rule", "checked", "review note"), rows)
 
 
-PARTS: Mapping[str, Callable[[], str]] = {"cards": cards_part, "prefetch": prefetch_part}
+def factors_part() -> str:
+    """Return the table of all factors."""
+    return _table(
+        ("factor", "name", "weight", "opens", "checked"),
+        (
+            (f"`{f.id}`", f.name, f.weight, "yes" if f.is_opening else "", f.check.value)
+            for f in load().factors.values()
+        ),
+    )
+
+
+def medicines_part() -> str:
+    """Return the table of the flagged drug classes with their ingredients, the strongest ones in bold."""
+    knowledge = load()
+    rows = []
+    for drug_class in knowledge.drug_classes.values():
+        if not drug_class.is_flagged:
+            continue
+        found = [i for i in knowledge.ingredients.values() if drug_class.group in i.groups and i.is_flagged]
+        names = sorted(f"**{i.name}**" if i.is_strongest else i.name for i in found)
+        rows.append((drug_class.name, ", ".join(names), drug_class.alternative, drug_class.check.value))
+    return _table(("flagged class", "medicines", "alternative named", "checked"), rows)
+
+
+def overrides_part() -> str:
+    """Return the table of the override reasons."""
+    reasons = _shared()["override"]
+    return _table(
+        ("code", "display", "on"),
+        (
+            *((f"`{code}`", display, "all cards") for code, display in reasons["all"].items()),
+            *((f"`{code}`", display, "medicine cards") for code, display in reasons["drug"].items()),
+        ),
+    )
+
+
+def links_part() -> str:
+    """Return the table of the addresses that cards link to."""
+    return _table(
+        ("link", "address"), ((one["label"], f"<{one['url']}>") for one in _shared()["links"].values())
+    )
+
+
+def _shared() -> Mapping[str, Any]:
+    return tomllib.loads((ROOT / "cards" / "shared.toml").read_text(encoding="utf-8"))
+
+
+def thresholds_part() -> str:
+    """Return the table of all limits."""
+    return _table(
+        ("limit", "value", "checked", "meaning"),
+        ((f"`{t.id}`", f"{t.value} {t.unit}", t.check.value, t.text) for t in load().thresholds.values()),
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + "\n"
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "cards": cards_part,
+    "factors": factors_part,
+    "links": links_part,
+    "medicines": medicines_part,
+    "overrides": overrides_part,
+    "prefetch": prefetch_part,
+    "thresholds": thresholds_part,
+}
 
 
 def documents() -> list[Path]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Write requirements/{runtime,build,dev}.txt anew: every package pinned with its hashes, and no index address.
+# Write requirements/{runtime,dev,browser,build}.txt anew: every package pinned with its hashes, and no index address.
 # Needs uv. `scripts/lock.sh --upgrade` takes newer versions; without it only what must change changes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,6 +11,9 @@ compile() {
 
 compile pyproject.toml --output-file requirements/runtime.txt "$@"
 compile pyproject.toml --extra dev --constraints requirements/runtime.txt --output-file requirements/dev.txt "$@"
+# The driver of `make browser` comes on top of the environment of the checks.
+compile pyproject.toml --extra browser --constraints requirements/dev.txt \
+    --output-file requirements/browser.txt "$@"
 # What builds the wheel, for the image: the same versions as in the environment of the checks.
 compile - --constraints requirements/dev.txt --output-file requirements/build.txt <<<hatchling
 

@@ -28,6 +28,7 @@ from cds_service.protocol.responses import CardsResponse, to_plain
 from cds_service.resources import ResourceMissing, fixtures_dir
 from cds_service.settings import Settings, SettingsError, load_settings
 from cds_service.web.discovery import HOOK
+from cds_service.web.errors import missing_outcome
 from cds_service.web.logs import log_to_stderr
 from cds_service.web.service import patient_view
 
@@ -98,7 +99,9 @@ def evaluate(file: IO[bytes], as_of: datetime | None, *, as_json: bool, explain:
     try:
         click.echo(shown(assess_request(file.read(), build_assess(settings, clock=clock))))
     except RequiredDataMissing as error:
-        if explain:
+        if as_json:
+            click.echo(missing_outcome(error).decode())
+        elif explain:
             click.echo(shown(error.answer))
         raise DataMissingError(error.missing) from None
 
@@ -151,7 +154,7 @@ def assess_request(body: bytes, assess: Callable[[PatientView], Answer]) -> Answ
 def answer_text(answer: Answer, *, name_of: NameOf, explain: bool) -> str:
     """Return the answer for a reader at a terminal."""
     width = line_width()
-    shown = cards_text(answer.cards, width)
+    shown = cards_text(answer, width)
     return f"{shown}\n\n{explain_text(answer, name_of, width)}" if explain else shown
 
 

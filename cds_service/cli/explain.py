@@ -2,12 +2,13 @@
 
 import shutil
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from cds_service.assess import Answer
-from cds_service.clinical.assessment import Assessment, Evidence, Factor
+from cds_service.clinical.assessment import Assessment, Evidence, Factor, Outcome
 from cds_service.clinical.facts import Certainty, Facts, Need, NeedState, Presence
 from cds_service.protocol.responses import Card
+from cds_service.rendering.neutral import plain
 
 NameOf = Callable[[str], str]
 """The reader's name of a factor id."""
@@ -20,9 +21,11 @@ def line_width() -> int:
     return max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns))
 
 
-def cards_text(cards: Iterable[Card], width: int) -> str:
-    """Return the cards as a reader sees them."""
-    shown = [_card(card, width) for card in cards]
+def cards_text(answer: Answer, width: int) -> str:
+    """Return the cards as a reader sees them; no cards and no assessment are told apart."""
+    if answer.assessment.outcome is Outcome.REQUIRED_DATA_MISSING:
+        return f"No assessment: not available were {' and '.join(answer.assessment.missing)}."
+    shown = [_card(card, width) for card in answer.cards]
     return "\n\n".join(shown) if shown else "No card: the service has nothing to say."
 
 
@@ -111,7 +114,8 @@ def _factor(factor: Factor, name_of: NameOf, width: int) -> list[str]:
 
 
 def _evidence(item: Evidence) -> str:
-    parts = [item.text]
+    # A record may hold control characters; a terminal obeys them.
+    parts = [plain(item.text)]
     if item.when is not None and item.when.shown not in item.text:
         parts.append(item.when.shown)
     if item.certainty is Certainty.BY_TEXT:

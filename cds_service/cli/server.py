@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from socket import socket
+from wsgiref.types import WSGIApplication
 
-from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped] # gunicorn ships no types
 from gunicorn.http import errors  # type: ignore[import-untyped] # the same
 from gunicorn.util import write_nonblock  # type: ignore[import-untyped] # the same
@@ -14,7 +14,7 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 
 from cds_service.protocol.outcome import Issue, operation_outcome
 from cds_service.settings import Settings
-from cds_service.web.http import CORS, JSON
+from cds_service.web.http import JSON, STANDING
 from cds_service.web.logs import log_event
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the one writable place of a read-only container
@@ -44,7 +44,7 @@ def error_answer(error: Exception) -> bytes:
     )
     status, reason = _STATUS.get(type(error), (status, reason))
     body = operation_outcome([Issue("structure", "The HTTP request cannot be read.")])
-    headers = {"Connection": "close", "Content-Type": JSON, "Content-Length": str(len(body)), **CORS}
+    headers = {"Connection": "close", "Content-Type": JSON, "Content-Length": str(len(body)), **STANDING}
     lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode("ascii") + body
 
@@ -52,7 +52,7 @@ def error_answer(error: Exception) -> bytes:
 class Server(BaseApplication):  # type: ignore[misc] # its base is untyped
     """The server of one application, configured by our settings alone."""
 
-    def __init__(self, settings: Settings, build: Callable[[], Flask]) -> None:
+    def __init__(self, settings: Settings, build: Callable[[], WSGIApplication]) -> None:
         """Keep what is needed; the application is built when the server starts."""
         self.settings = settings
         self.build = build
@@ -64,7 +64,7 @@ class Server(BaseApplication):  # type: ignore[misc] # its base is untyped
             if name in self.cfg.settings:  # the control socket is unknown to older releases
                 self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> WSGIApplication:
         """Return the application; runs once, before the fork."""
         app = self.build()
         # What exists now lives as long as the process: the collector need never look at it again, and
@@ -88,6 +88,9 @@ def options(settings: Settings) -> dict[str, object]:
         "keepalive": 15,
         "graceful_timeout": 10,
         "control_socket_disable": True,
+        # Paths and schemes come from the request itself, whoever stands in front.
+        "forwarded_allow_ips": "",
+        "forwarder_headers": "",
     }
     if os.access(_SHARED_MEMORY, os.W_OK):
         chosen["worker_tmp_dir"] = str(_SHARED_MEMORY)

@@ -8,7 +8,7 @@ from cds_service.clinical.facts import Certainty, PartialDate, Presence, Source
 
 
 class RlsStatus(StrEnum):
-    """The five values of cards.md 0.1."""
+    """The five values of docs/rules.md R1."""
 
     DOCUMENTED = "documented"
     POSSIBLE = "possible"
@@ -76,6 +76,7 @@ class Line(StrEnum):
     TSAT_VALUE = "tsat-value"
     TSAT_UNKNOWN = "tsat-unknown"
     TSAT_NOT_READ = "tsat-not-read"
+    TSAT_NOT_ASKED = "tsat-not-asked"
     CRP_NOT_READ = "crp-not-read"
     RESULT_STATUS_UNKNOWN = "result-status-unknown"
     RESULT_NOTE = "result-note"
@@ -83,6 +84,7 @@ class Line(StrEnum):
     ASSAY = "assay"
     SKIPPED_RESULT = "skipped-result"
     OLDER_RESULTS_NOT_READ = "older-results-not-read"
+    RESULTS_SEARCH_FAILED = "results-search-failed"
     VERY_LOW_FERRITIN = "very-low-ferritin"
     ANAEMIA = "anaemia"
     LOSS_OR_MALABSORPTION = "loss-or-malabsorption"
@@ -90,6 +92,7 @@ class Line(StrEnum):
     IRON_OVERLOAD_UNSPECIFIC = "iron-disorder-unspecified"
     FERRITIN_HIGH_TSAT_NORMAL = "ferritin-high-tsat-normal"
     MULTIVITAMIN_WITH_IRON = "multivitamin-with-iron"
+    ORAL_IRON_MAYBE = "oral-iron-maybe"
     IV_IRON_ALLERGY = "iv-iron-allergy"
     LOW_PHOSPHATE = "low-phosphate"
     PPI = "ppi"
@@ -99,6 +102,7 @@ class Line(StrEnum):
     MEDICINES_NOT_READ = "medicines-not-read"
     PROCEDURES_NOT_READ = "procedures-not-read"
     ORDERS_NOT_READ = "orders-not-read"
+    PARKINSON_NOT_CHECKED = "parkinson-not-checked"
     POSTPARTUM = "postpartum"
     RECORD_ISSUES = "record-issues"
 

@@ -1,4 +1,4 @@
-"""Which Conditions count today, and what they say about restless legs syndrome (cards.md 0.1)."""
+"""Which Conditions count today, and what they say about restless legs syndrome (docs/rules.md R1)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _PLMD = "plmd"
 def is_current(condition: ConditionFact, today: date) -> bool:
     """Whether a Condition is on today: active, not refuted, and not ended.
 
-    Any abatement ends it, except one whose day lies after today (factors.md section 0).
+    Any abatement ends it, except one whose day lies after today (docs/rules.md R8.9).
     """
     if not condition.is_clinically_active:
         return False

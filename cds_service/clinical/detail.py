@@ -1,4 +1,4 @@
-"""The sentences that stand in a card's detail beside its finding (cards.md 0.4 to 0.6)."""
+"""The sentences that stand in a card's detail beside its finding (docs/rules.md R4.8 and R2.3)."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,7 @@ from cds_service.clinical.facts import (
     IronSearch,
     IssueKind,
     Need,
+    NeedState,
     Result,
     ResultNote,
     Sex,
@@ -65,8 +66,11 @@ def ferritin_lines(picture: Picture, result: Result | None) -> Iterator[DetailLi
         yield from _result_lines(result, "ferritin")
         yield from _near_threshold(picture, result)
     yield from _skipped_lines(picture.iron.ferritin, "ferritin")
-    if picture.iron.was_not_read(IronSearch.FERRITIN):
-        yield line(Line.OLDER_RESULTS_NOT_READ)
+    match picture.iron.searches[IronSearch.FERRITIN]:
+        case NeedState.CUT_OFF:
+            yield line(Line.OLDER_RESULTS_NOT_READ)
+        case NeedState.FAILED:
+            yield line(Line.RESULTS_SEARCH_FAILED)
 
 
 def _result_lines(result: Result, what: str) -> Iterator[DetailLine]:
@@ -114,6 +118,8 @@ def tsat_lines(picture: Picture) -> Iterator[DetailLine]:
         yield from _result_lines(tsat, "TSAT")
     elif picture.iron.was_not_read(IronSearch.TSAT):
         yield line(Line.TSAT_NOT_READ)
+    elif picture.iron.searches[IronSearch.TSAT] is NeedState.NOT_ASKED and not picture.iron.tsat.readable:
+        yield line(Line.TSAT_NOT_ASKED)
     else:
         old = picture.iron.tsat.newest
         yield line(
@@ -122,6 +128,21 @@ def tsat_lines(picture: Picture) -> Iterator[DetailLine]:
             date=date_words(old.when) if old else None,
         )
     if tsat is None and picture.iron.was_not_read(IronSearch.CRP):
+        yield line(Line.CRP_NOT_READ)
+
+
+def tsat_notes(picture: Picture) -> Iterator[DetailLine]:
+    """Yield what must be said about a saturation that the card itself shows."""
+    tsat = picture.iron.current_tsat
+    if tsat is not None:
+        yield from _result_lines(tsat, "TSAT")
+
+
+def unread_result_lines(picture: Picture) -> Iterator[DetailLine]:
+    """Yield which results could not be read, for a card that stands alone."""
+    if picture.iron.current_tsat is None and picture.iron.was_not_read(IronSearch.TSAT):
+        yield line(Line.TSAT_NOT_READ)
+    if picture.iron.current_tsat is None and picture.iron.was_not_read(IronSearch.CRP):
         yield line(Line.CRP_NOT_READ)
 
 
@@ -189,6 +210,8 @@ def context_lines(picture: Picture) -> Iterator[DetailLine]:
     yield from _first_condition(picture, "inflammatory_disease", Line.INFLAMMATORY_DISEASE)
     yield from _first_condition(picture, "iron_disorder_unspecified", Line.IRON_OVERLOAD_UNSPECIFIC)
     yield from _first_medicine(picture, "IRON_IN_MULTIVITAMIN", Line.MULTIVITAMIN_WITH_IRON)
+    if not picture.iron.oral:
+        yield from _first_medicine(picture, "IRON_ANY", Line.ORAL_IRON_MAYBE)
     if picture.postpartum.is_present:
         delivered = picture.postpartum.when
         yield line(Line.POSTPARTUM, date=date_words(delivered) if delivered else None)

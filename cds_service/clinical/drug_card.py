@@ -1,4 +1,4 @@
-"""The one medicine card, DRUG-01 or DA-01, and the gate card for an unrecorded diagnosis (cards.md 0.5)."""
+"""The one medicine card, DRUG-01 or DA-01, and the gate card for a missing diagnosis (docs/rules.md R5)."""
 
 from collections.abc import Sequence
 
@@ -79,8 +79,10 @@ def _urgency(picture: Picture) -> Indicator:
 def _worsening_lines(picture: Picture) -> list[DetailLine]:
     lines = []
     # Without the diagnosis Parkinson's disease cannot be told from RLS as the reason for these drugs.
-    if picture.has_rls and not _has_parkinson(picture):
-        lines += [line(Line.DOPAMINERGIC, drug=m.name) for m in dopaminergic(picture)]
+    if picture.has_rls and not picture.conditions.has(*_PARKINSONISM):
+        found = dopaminergic(picture)
+        lines += [line(Line.DOPAMINERGIC, drug=m.name) for m in found]
+        lines += _parkinson_lines(picture) if found else ()
     partial = with_group(picture.medicines, "ANTIPSYCH_PARTIAL_AGONIST")
     lines += [line(Line.PARTIAL_AGONIST, drug=m.name) for m in partial]
     lines += ferritin_high_line(picture)
@@ -88,16 +90,15 @@ def _worsening_lines(picture: Picture) -> list[DetailLine]:
     return lines
 
 
-def _has_parkinson(picture: Picture) -> bool:
-    return not picture.is_answered(Need.CONDITIONS) or picture.conditions.has(*_PARKINSONISM)
+def _parkinson_lines(picture: Picture) -> tuple[DetailLine, ...]:
+    """Return a line where Parkinson's disease may stand in a part of the problem list that was not read."""
+    return () if picture.is_answered(Need.CONDITIONS) else (line(Line.PARKINSON_NOT_CHECKED),)
 
 
 def _augmentation(picture: Picture) -> CardDecision | str:
     found = dopaminergic(picture)
     if not found:
         return "no current dopamine agonist or levodopa was found"
-    if not picture.is_answered(Need.CONDITIONS):
-        return "the problem list was not read completely: Parkinson's disease cannot be excluded"
     if picture.conditions.has(*_PARKINSONISM):
         return "Parkinson's disease or parkinsonism is on record"
     begin = _begin(picture, found)
@@ -105,16 +106,17 @@ def _augmentation(picture: Picture) -> CardDecision | str:
     days = (picture.today - begin.earliest).days if begin else None
     is_long = days is not None and days > picture.knowledge.days("window.dopaminergic.long")
     values = {"days": str(days)} if is_long else {}
+    is_certain = picture.is_answered(Need.CONDITIONS)
     has_current = picture.iron.current_ferritin is not None and picture.iron.current_tsat is not None
     return CardDecision(
         key=CardKey.DA_01,
-        indicator=Indicator.WARNING if is_long or dose else Indicator.INFO,
+        indicator=Indicator.WARNING if (is_long or dose) and is_certain else Indicator.INFO,
         form=Form.STANDARD,
         values=values | dose,
         deciding=tuple(Deciding("medicine", m.name) for m in found),
         rules=(CardKey.DA_01.value,),
         orders=() if has_current or picture.iron.pending else FERRITIN_AND_PANEL,
-        lines=(*ferritin_high_line(picture), *unread_lines(picture)),
+        lines=(*ferritin_high_line(picture), *_parkinson_lines(picture), *unread_lines(picture)),
         drugs=tuple(drug_item(m, m.groups, picture.knowledge, picture.today) for m in found),
         sources=tuple(s for m in found for s in m.sources),
     )

@@ -1,4 +1,4 @@
-"""The order of decision (cards.md 0.2): who is silent, what is missing, and which two cards are shown."""
+"""The order of decision (docs/rules.md R2): who is silent, what is missing, and which two cards are shown."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,7 +18,7 @@ from cds_service.clinical.assessment import (
     Withheld,
 )
 from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, silent
-from cds_service.clinical.detail import unread_lines
+from cds_service.clinical.detail import unread_lines, unread_result_lines
 from cds_service.clinical.drug_card import drug_choice, gate_card
 from cds_service.clinical.factors import contributing, find_factors, opening
 from cds_service.clinical.facts import Facts, IronSearch, Presence, Source
@@ -104,6 +104,9 @@ def _on_record(picture: Picture, factors: tuple[Factor, ...]) -> tuple[Choice, .
         undecided = undecided_choice(picture, ids)
         if undecided is not None:
             return (undecided, iron, drug)
+    if iron.card is None and drug.card is not None:
+        unread = tuple(unread_result_lines(picture))
+        drug = replace(drug, card=replace(drug.card, lines=(*drug.card.lines, *unread)))
     return (iron, drug)
 
 
@@ -124,8 +127,8 @@ def _at_most_info(card: CardDecision) -> CardDecision:
 def _not_recorded(picture: Picture, factors: tuple[Factor, ...], policy: Policy) -> Choice:
     gate = gate_card(picture)
     if gate is not None:
-        return Choice(gate, "a drug that is mostly given for RLS is current")
-    why_not = {CardKey.GATE_01: "no drug that is mostly given for RLS is current"}
+        return Choice(gate, "a drug that is often given for RLS is current")
+    why_not = {CardKey.GATE_01: "no drug that is often given for RLS is current"}
     if not policy.is_screening_on:
         return silent("RLS is not on record and screening is off", why_not)
     return _screening(picture, factors, why_not)

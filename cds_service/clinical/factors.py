@@ -31,7 +31,7 @@ _KIDNEY_PREFIXES = ("ckd", "esrd", "dialysis")
 
 
 def proxy_drugs(picture: Picture) -> tuple[Taken, ...]:
-    """Return the current drugs that hint at an unrecorded RLS (factors.md section 1)."""
+    """Return the current drugs that hint at an unrecorded RLS (docs/rules.md R1)."""
     if picture.conditions.has(*_OTHER_USES_OF_PROXY_DRUGS):
         return ()
     names = picture.knowledge.factors[_PROXY_FACTOR].ingredients
@@ -192,7 +192,7 @@ def _state(state: State) -> Finding:
 
 
 def _kidney(picture: Picture) -> Finding:
-    """Kidney disease of any stage; a transplant does not remove it (factors.md 2.0)."""
+    """Kidney disease of any stage; a transplant does not remove it (docs/rules.md R9.4)."""
     found = [
         c for c in picture.conditions.conditions if any(g.startswith(_KIDNEY_PREFIXES) for g in c.groups)
     ]

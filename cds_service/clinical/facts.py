@@ -89,7 +89,7 @@ class PartialDate:
 
 
 class ResultStatus(StrEnum):
-    """Observation statuses that matter; anything else is not a result (factors.md section 0)."""
+    """Observation statuses that matter; anything else is not a result (docs/rules.md R8.1)."""
 
     FINAL = "final"
     AMENDED = "amended"
@@ -287,7 +287,7 @@ class MedicineFact:
     `status` and `intent` are the record's own R4 codes ("" when missing). For statements `start` and
     `end` are the effective period, `asserted` dateAsserted; for requests `authored` is authoredOn and
     `end` the earlier of validityPeriod.end and boundsPeriod.end; for administrations `start` is when
-    it was given. `daily_dose_mg` is set only when every dosage gives mg and a frequency.
+    it was given. `daily_dose_mg` is None unless each dosage states mg and how often.
     """
 
     source: Source
@@ -319,7 +319,10 @@ class ProcedureFact:
 
 @dataclass(frozen=True, slots=True)
 class AllergyFact:
-    """One active, not refuted AllergyIntolerance to an iron medicine."""
+    """One active, not refuted AllergyIntolerance to an iron medicine.
+
+    `is_to_iv_iron`: to one that is given by vein, or an adverse reaction to iron that names no product.
+    """
 
     source: Source
     display: str

@@ -1,4 +1,4 @@
-"""The iron picture: which results and treatments the rules judge, and the ids of factors.md 2.1."""
+"""The iron picture: which results and treatments the rules judge, and the ids of docs/rules.md R9.1."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -127,7 +127,7 @@ def _judge(results: Series, first: date | None, today: date) -> Series:
 
 
 def pending_tests(facts: Facts, knowledge: Knowledge, today: date) -> tuple[Source, ...]:
-    """Return the iron orders and unfinished ferritins that will answer soon (cards.md section 2, rule 3)."""
+    """Return the iron orders and unfinished ferritins that will answer soon (docs/rules.md R7)."""
     order_days = knowledge.days("window.pending_order")
     result_days = knowledge.days("window.pending_result")
     orders = [o.source for o in facts.orders if _is_recent_order(o, today, order_days)]
@@ -147,7 +147,7 @@ def _is_recent_order(order: OrderFact, today: date, days: int) -> bool:
 
 
 def ferritin_available(picture: IronPicture, facts: Facts) -> bool:
-    """Whether iron results are available (cards.md 0.2).
+    """Whether iron results are available (docs/rules.md R2.1).
 
     An old or unreadable ferritin does not answer for a search that failed: a newer one may have been
     in it.
@@ -202,7 +202,7 @@ _BAND_IDS = (
 
 
 def bands(picture: IronPicture, age: AgeClass, *, is_esrd: bool, knowledge: Knowledge) -> dict[str, Presence]:
-    """Return the ids of factors.md 2.1 that the current results set; a band of another group is absent."""
+    """Return the ids of docs/rules.md R9.1 that current results set; a band of another group is absent."""
     ids = dict.fromkeys(_BAND_IDS, Presence.ABSENT)
     ferritin = value_of(picture.current_ferritin)
     tsat = value_of(picture.current_tsat)

@@ -48,11 +48,14 @@ def open_age_draft(picture: Picture) -> Draft | Choice:
     is_child_silent = is_at_least(ferritin, "ferritin.treat.child", picture.knowledge)
     if as_adult is None and is_child_silent:
         return silent("neither an adult nor a child with this ferritin gets a card")
+    values = result_values(ferritin, "value") | {"age_reason": picture.age.value}
+    if as_adult is not None and as_adult.form is Form.UNREADABLE:
+        values["reason"] = INDETERMINATE
     return Draft(
         CardKey.IRON_16,
         Indicator.INFO,
         Form.AGE_AND_UNREADABLE,
-        result_values(ferritin, "value") | {"age_reason": picture.age.value},
+        values,
         (deciding("ferritin", ferritin),),
         results=(ferritin,),
         orders=FERRITIN_AND_PANEL,

@@ -1,4 +1,4 @@
-"""The one iron card: overload, then treatment, then the patient's group, then the adult cards."""
+"""The one iron card: overload first, then iron treatment, the groups, and last the adult cards."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from cds_service.clinical.detail import (
     context_lines,
     ferritin_lines,
     tsat_lines,
+    tsat_notes,
     unread_lines,
 )
 from cds_service.clinical.facts import IronSearch, Result
@@ -63,15 +64,27 @@ def _while_pending(
 def _finished(picture: Picture, draft: Draft, factor_ids: tuple[str, ...]) -> CardDecision:
     ferritin = _shown_ferritin(picture, draft)
     lines = [*ferritin_lines(picture, ferritin)]
-    if not (draft.key is CardKey.IRON_11 or draft.key is CardKey.IRON_14):
+    if draft.key not in {CardKey.IRON_11, CardKey.IRON_14}:
         lines += [found for found in tsat_lines(picture) if not _is_said(draft, found.line)]
+    elif "tsat" in draft.values:
+        lines += tsat_notes(picture)
     if draft.is_treatment_named:
         lines += cause_lines(picture, ferritin)
     lines += context_lines(picture)
     lines += unread_lines(picture)
     unchecked = not_checked(picture, is_treatment_named=draft.is_treatment_named)
-    due = replace(draft, orders=() if picture.iron.pending else draft.orders)
+    values = {**draft.values, **_blocked(picture)} if draft.is_treatment_named else draft.values
+    due = replace(draft, values=values, orders=() if picture.iron.pending else draft.orders)
     return finish(due, lines=lines, not_checked=unchecked, factor_ids=factor_ids)
+
+
+def _blocked(picture: Picture) -> dict[str, str]:
+    """Return what forbids to suggest iron by vein, or ferric carboxymaltose, to this patient."""
+    found = {
+        "iv_blocked": any(a.is_to_iv_iron for a in picture.facts.allergies),
+        "fcm_blocked": picture.conditions.has("hypophosphataemia"),
+    }
+    return {name: "yes" for name, applies in found.items() if applies}
 
 
 def _is_said(draft: Draft, line: Line) -> bool:
@@ -90,7 +103,7 @@ def _shown_ferritin(picture: Picture, draft: Draft) -> Result | None:
 
 
 def undecided_choice(picture: Picture, factor_ids: tuple[str, ...]) -> Choice | None:
-    """Return DATA-01 where a saturation or CRP that could not be read would have decided (cards.md 0.2)."""
+    """Return DATA-01 where an unread saturation or CRP would have decided (docs/rules.md R2.2)."""
     ferritin = picture.iron.current_ferritin
     what = _undecided_by(picture, ferritin)
     if ferritin is None or not what:

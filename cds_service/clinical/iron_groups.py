@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from cds_service.clinical.assessment import CardKey, Deciding, Form, Indicator, Line, Order
+from cds_service.clinical.assessment import CardKey, Deciding, Form, Indicator, Order
 from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, Draft, silent
-from cds_service.clinical.detail import line
-from cds_service.clinical.facts import IronSearch, Result
+from cds_service.clinical.facts import IronSearch, NeedState, Result
 from cds_service.clinical.iron import is_above, is_at_least, is_at_most, is_below
 from cds_service.clinical.iron_adult import unreadable_values
 from cds_service.clinical.picture import Picture
@@ -45,7 +44,7 @@ def _ferritin_side(picture: Picture, limit: str, *, is_limit_low: bool) -> Side:
         current,
         low=below(current, limit, picture.knowledge),
         high=above(current, limit, picture.knowledge),
-        not_read=picture.iron.was_not_read(IronSearch.FERRITIN),
+        not_read=picture.iron.searches[IronSearch.FERRITIN] is not NeedState.ANSWERED,
     )
 
 
@@ -56,7 +55,7 @@ def _tsat_side(picture: Picture) -> Side:
         current,
         low=is_below(current, "tsat.low", picture.knowledge),
         high=is_at_least(current, "tsat.low", picture.knowledge),
-        not_read=picture.iron.was_not_read(IronSearch.TSAT),
+        not_read=picture.iron.searches[IronSearch.TSAT] is not NeedState.ANSWERED,
     )
 
 
@@ -100,7 +99,6 @@ def _kidney_missing(picture: Picture, ferritin: Side, tsat: Side) -> Draft:
         _side_deciding(ferritin, tsat),
         results=tuple(s.result for s in (ferritin, tsat) if s.result is not None and s.is_low),
         orders=orders,
-        lines=(line(Line.TSAT_NOT_READ),) if tsat.why == _NOT_READ else (),
         rules=_KIDNEY_RULES,
         is_only_advice_to_test=not is_a_value_low,
         is_treatment_named=True,

@@ -1,4 +1,4 @@
-"""IRON-14: what speaks against iron (cards.md section 1)."""
+"""IRON-14: what speaks against iron (docs/rules.md R4)."""
 
 from cds_service.clinical.assessment import CardKey, Deciding, Form, Indicator
 from cds_service.clinical.choice import FERRITIN_AND_PANEL, Draft
@@ -97,6 +97,7 @@ def _by_ferritin(picture: Picture) -> Draft | None:
         (deciding("ferritin", ferritin),),
         results=(ferritin,),
         orders=FERRITIN_AND_PANEL,
+        rules=("P.overload.ferritin",),
     )
 
 

@@ -96,7 +96,13 @@ def _judge(picture: Picture, start: PartialDate, ferritin: Result, days: int) ->
 
 
 def _still_low(picture: Picture, start: PartialDate, ferritin: Result, days: int) -> Draft:
-    values = {"days": str(days), "group": picture.group, "start": date_words(start)}
+    drawn = (ferritin.when.earliest - start.earliest).days if ferritin.when is not None else days
+    values = {
+        "days": str(days),
+        "drawn_day": str(drawn),
+        "group": picture.group,
+        "start": date_words(start),
+    }
     return Draft(
         CardKey.IRON_12B,
         Indicator.WARNING,

@@ -21,7 +21,7 @@ from cds_service.clinical.facts import (
 from cds_service.knowledge import Knowledge
 
 _ORDER_INTENTS = frozenset({"order", "original-order", "reflex-order", "filler-order", "instance-order"})
-# The statuses with which a record of IV iron counts as a dose (factors.md 4.7).
+# The statuses with which a record of IV iron counts as a dose (docs/rules.md R11.1).
 _GIVEN = {
     MedicineKind.ADMINISTRATION: frozenset({"completed"}),
     MedicineKind.STATEMENT: frozenset({"active", "completed", "unknown", ""}),
@@ -29,7 +29,7 @@ _GIVEN = {
 }
 _NEVER_TAKEN = frozenset({"entered-in-error", "not-taken", "cancelled"})
 # A skin or eye product acts where it is put; one in the nose still reaches the brain unless it is an
-# antihistamine or nicotine (factors.md section 0, route).
+# antihistamine or nicotine (docs/rules.md R8.12).
 _LOCAL_ROUTES = frozenset({Route.TOPICAL, Route.OPHTHALMIC})
 _NASAL_LOCAL_GROUPS = frozenset({"ANTIHIST_SEDATING", "ANTIHIST_NONSEDATING", "ANTIHIST_TOPICAL", "NICOTINE"})
 
@@ -60,16 +60,20 @@ def start_of(record: MedicineFact) -> PartialDate | None:
 
 
 def weight_today(record: MedicineFact, today: date) -> str | None:
-    """Return "full" or "possible" for a current record, None for any other (factors.md section 0)."""
+    """Return "full" or "possible" for a current record, None for any other (docs/rules.md R8.10)."""
     if record.is_not_to_be_given or _has_ended(record, today):
         return None
     if record.kind is MedicineKind.REQUEST:
-        is_order = record.status == "active" and (not record.intent or record.intent in _ORDER_INTENTS)
-        return "full" if is_order else None
+        return "full" if record.status == "active" and _is_order(record) else None
     if record.kind is MedicineKind.ADMINISTRATION or _starts_later(record, today):
         return None
     # A missing status says as little as the code "unknown".
     return {"active": "full", "unknown": "possible", "": "possible"}.get(record.status)
+
+
+def _is_order(request: MedicineFact) -> bool:
+    """Whether a request is an order, not a proposal, plan or option; without an intent it is read as one."""
+    return not request.intent or request.intent in _ORDER_INTENTS
 
 
 def _has_ended(record: MedicineFact, today: date) -> bool:
@@ -87,7 +91,7 @@ def _counts_by_route(ingredient: IngredientFact, route: Route) -> bool:
 
 
 def _counts_as_antiemetic(record: MedicineFact, ingredient: IngredientFact) -> bool:
-    # One dose for a ward patient is over before a card could change anything (cards.md section 2, rule 7).
+    # One dose for a ward patient is over before a card could change anything (docs/rules.md R7).
     return not (record.is_single_inpatient_dose and "DA_ANTIEMETIC" in ingredient.groups)
 
 
@@ -119,7 +123,7 @@ def _merge(name: str, found: list[tuple[MedicineFact, IngredientFact, str]]) -> 
 
 
 def _groups_of(record: MedicineFact, ingredient: IngredientFact) -> frozenset[str]:
-    # "Iron" without a salt is a treatment only when the product is one to swallow (factors.md 4.7).
+    # "Iron" without a salt is a treatment only when the product is one to swallow (docs/rules.md R11.1).
     if "IRON_ANY" in ingredient.groups and record.route is Route.ORAL:
         return ingredient.groups | {"ORAL_IRON"}
     return ingredient.groups
@@ -137,7 +141,7 @@ def is_list_read(facts: Facts) -> bool:
 
 
 def flagged_groups(taken: Taken, knowledge: Knowledge) -> frozenset[str]:
-    """Return the flagged drug classes that an ingredient counts for (factors.md 4.0)."""
+    """Return the flagged drug classes that an ingredient counts for (docs/rules.md R10)."""
     ingredient = knowledge.ingredients.get(taken.name)
     if ingredient is None or not ingredient.is_flagged:
         return frozenset()
@@ -202,25 +206,24 @@ def _doses(facts: Facts, today: date, *, is_request: bool) -> list[IntravenousDo
 
 
 def _is_given(record: MedicineFact) -> bool:
-    if record.is_not_to_be_given:
-        return False
-    return record.status in _GIVEN[record.kind]
+    is_order = record.kind is not MedicineKind.REQUEST or _is_order(record)
+    return not record.is_not_to_be_given and is_order and record.status in _GIVEN[record.kind]
 
 
 def _dose_day(record: MedicineFact, today: date) -> date | None:
-    """Return the last day on which the record says that iron was given, never one in the future.
+    """Return the day on which the record says that iron was last given, never one in the future.
 
-    A coarse date counts with its last possible day: the ferritin is misleading for longer then.
+    A coarse date counts as its first day, as it does for results.
     """
     dates = (record.authored,) if record.kind is MedicineKind.REQUEST else (record.end, record.start)
     for said in dates:
         if said is not None and said.earliest <= today:
-            return min(said.latest, today)
+            return said.earliest
     return None
 
 
 def dopaminergic_start(name: str, facts: Facts, taken: Taken, gap_days: int) -> PartialDate | None:
-    """Return when a medicine was begun, over records that follow one another closely (factors.md 4.5)."""
+    """Return when a medicine was begun, over records that follow one another (docs/rules.md R11.2)."""
     begin = taken.start
     if begin is None:
         return None

@@ -17,6 +17,7 @@ from cds_service.clinical.facts import (
     Result,
     Sex,
     Source,
+    Verification,
 )
 from cds_service.clinical.results import (
     current,
@@ -70,7 +71,7 @@ def dialysis_procedure(facts: Facts, today: date, days: int) -> ProcedureFact | 
 
 
 def kidney_failure(facts: Facts, conditions: CurrentConditions, knowledge: Knowledge, today: date) -> State:
-    """Return whether end-stage kidney disease or dialysis is on record (factors.md 2.5).
+    """Return whether end-stage kidney disease or dialysis is on record (docs/rules.md R9.4).
 
     A kidney transplant removes the diagnosis, never the evidence of dialysis.
     """
@@ -98,7 +99,7 @@ def _condition_state(conditions: list[ConditionFact]) -> State:
 
 
 def pregnancy(facts: Facts, conditions: CurrentConditions, knowledge: Knowledge, today: date) -> State:
-    """Return whether the patient is pregnant today (factors.md 2.4): status, due date, then diagnoses."""
+    """Return whether the patient is pregnant today (docs/rules.md R9.3): status, due date, then diagnoses."""
     if not can_be_pregnant(facts, knowledge, today):
         return State(Presence.ABSENT)
     status = _pregnancy_status(facts, today, knowledge.days("window.pregnancy.status"))
@@ -166,6 +167,9 @@ def _names_pregnancy(condition: ConditionFact) -> bool:
 
 
 def _has_category(condition: ConditionFact, categories: tuple[str, ...]) -> bool:
+    """Whether an entry that stands is of one of these categories; a delivery that is over still was one."""
+    if condition.verification in {Verification.REFUTED, Verification.ENTERED_IN_ERROR}:
+        return False
     return any(code[:3] in categories for code in condition.icd10_codes)
 
 

@@ -11,7 +11,7 @@ from cds_service.clinical.conditions import (
     current_conditions,
     rls_finding,
 )
-from cds_service.clinical.facts import Facts, Need, NeedState, Presence, Sex
+from cds_service.clinical.facts import Facts, IronSearch, Need, NeedState, Presence, Sex
 from cds_service.clinical.iron import IronPicture, bands, iron_picture
 from cds_service.clinical.medicines import Taken, current_medicines, flagged_groups
 from cds_service.clinical.patient import (
@@ -116,9 +116,17 @@ def not_checked(picture: Picture, *, is_treatment_named: bool) -> tuple[NotCheck
     is_pregnancy_open = picture.pregnancy.presence is Presence.UNKNOWN and may_be_pregnant
     open_questions = {
         NotChecked.CURRENT_IRON: not picture.is_answered(*medicine_needs),
-        NotChecked.OVERLOAD: not picture.is_answered(Need.CONDITIONS),
+        NotChecked.OVERLOAD: not _is_overload_read(picture),
         NotChecked.PREGNANCY: is_pregnancy_open,
         NotChecked.KIDNEY_FAILURE: is_kidney_open,
         NotChecked.IRON_ALLERGY: is_treatment_named and not picture.is_answered(Need.ALLERGIES),
     }
     return tuple(question for question, is_open in open_questions.items() if is_open)
+
+
+def _is_overload_read(picture: Picture) -> bool:
+    """Whether diagnosis, chelators and saturation were read, each of which could show iron overload."""
+    is_tsat_read = picture.iron.searches[IronSearch.TSAT] is NeedState.ANSWERED
+    is_tsat_known = is_tsat_read or picture.iron.current_tsat is not None
+    needs = (Need.CONDITIONS, Need.MEDICATION_STATEMENTS, Need.MEDICATION_REQUESTS)
+    return is_tsat_known and picture.is_answered(*needs)

@@ -21,7 +21,7 @@ _PENDING = frozenset({ResultStatus.PRELIMINARY, ResultStatus.REGISTERED})
 _CORRECTED = frozenset({ResultStatus.CORRECTED, ResultStatus.AMENDED})
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _HUNDRED = Decimal(100)
-# A saturation above this is a mistake of one of the two results, not a finding (factors.md section 0).
+# A saturation above this is a mistake of one of the two results, not a finding (docs/rules.md R8.8).
 _HIGHEST_SATURATION = Decimal(150)
 
 
@@ -74,7 +74,7 @@ def _instant(result: Result) -> datetime:
 
 
 def newest_first(results: Iterable[Result]) -> list[Result]:
-    """Return the results in the order of factors.md section 0, the deciding one first."""
+    """Return the results in the order of docs/rules.md R8.3, the deciding one first."""
     return sorted(results, key=cmp_to_key(_compare))
 
 

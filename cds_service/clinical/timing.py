@@ -1,4 +1,4 @@
-"""Calendar arithmetic of the rules: a look-back of N days includes day N and excludes day N + 1."""
+"""Calendar arithmetic of the rules: of a look-back, its last day still counts and the next one does not."""
 
 from datetime import date, timedelta
 from enum import StrEnum

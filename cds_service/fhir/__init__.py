@@ -1,7 +1,8 @@
 """Reading records as they really are: bundles, versions, clean-up, validation, extraction into facts."""
 
-from cds_service.fhir.decoding import PrefetchUnreadable
+from cds_service.fhir.decoding import Fetched, PrefetchUnreadable
 from cds_service.fhir.record import Record, open_record
 from cds_service.fhir.validation import warm_up
+from cds_service.fhir.versions import FhirVersion
 
-__all__ = ["PrefetchUnreadable", "Record", "open_record", "warm_up"]
+__all__ = ["Fetched", "FhirVersion", "PrefetchUnreadable", "Record", "open_record", "warm_up"]

@@ -75,9 +75,14 @@ class Contents:
     """
 
     key: str
+    # the stored value that is being read: the key itself, or one of the further pages
+    page: str = ""
     self_link: SelfLink = field(default_factory=SelfLink)
     held: set[str] = field(default_factory=set)
     matches: int = 0
+    total: int = 0
+    # the link to the page after the last one that was read, "" when it has no address
+    next_url: str | None = None
     has_laboratory: bool = False
     is_cut_off: bool = False
     is_failed: bool = False
@@ -157,6 +162,17 @@ class Answers:
         if resource_type in TYPE_NEEDS:
             return _questions_of_mixed(resource_type, has_laboratory=False)
         return self.questions_of_key(contents.key, contents.self_link)
+
+    def asks_results(self, contents: Contents) -> bool:
+        """Whether a value was asked for results: by our own key, a key name or a self link."""
+        own = self._own_need(contents.key)
+        if own is not None:
+            return own in {Need.IRON_RESULTS, Need.CONTEXT_RESULTS}
+        return bool(self._iron_questions(contents.key, contents.self_link))
+
+    def is_open(self, key: str) -> bool:
+        """Whether nothing answered one of the questions of our own key."""
+        return any(question not in self._states for question in self._own_key(key) or ())
 
     def states(self) -> dict[Need, NeedState]:
         """Return the state of every need."""
@@ -253,6 +269,8 @@ def read_self_link(url: str | None, terminology: Terminology) -> SelfLink:
 _LONGEST_LINK = 20_000
 _MOST_PARAMETERS = 200
 _CODE_NAMES = frozenset({"code", "combo-code"})
+# What DSTU2 searches where R4 searches the other; its ProcedureRequest holds no orders of a laboratory.
+_OLD_TYPES = {"MedicationOrder": "MedicationRequest", "DiagnosticOrder": "ServiceRequest"}
 
 
 def _searched_type(path: str) -> str | None:
@@ -260,6 +278,7 @@ def _searched_type(path: str) -> str | None:
     if segments and segments[-1] == "_search":
         segments.pop()
     last = segments[-1] if segments else ""
+    last = _OLD_TYPES.get(last, last)
     return last if last in TYPE_NEEDS or last == OBSERVATION else None
 
 
@@ -277,6 +296,7 @@ def _types_in(key: str) -> set[str]:
     """Return the resource types that a key names, in any case and number."""
     name = _plain(key)
     types = {resource_type for resource_type in (*TYPE_NEEDS, OBSERVATION) if resource_type.lower() in name}
+    types |= {resource_type for old, resource_type in _OLD_TYPES.items() if old.lower() in name}
     # "patientConditions" is about conditions.
     return types - {"Patient"} if len(types) > 1 else types
 

@@ -9,34 +9,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from cds_service.fhir.releases import RELEASES, Release
+from cds_service.fhir.versions import FhirVersion
+
 Json = dict[str, Any]
 
 MAX_DEPTH = 64
-
-REQUIRED_STATUS = frozenset(
-    {
-        "Observation",
-        "MedicationStatement",
-        "MedicationRequest",
-        "MedicationAdministration",
-        "Procedure",
-        "ServiceRequest",
-        "FamilyMemberHistory",
-    }
-)
-"""Types that must have a status; a missing one reads as unknown (factors.md section 0)."""
-
-SUBJECT_MEMBER = {
-    "Condition": "subject",
-    "MedicationStatement": "subject",
-    "MedicationRequest": "subject",
-    "MedicationAdministration": "subject",
-    "Procedure": "subject",
-    "ServiceRequest": "subject",
-    "AllergyIntolerance": "patient",
-    "FamilyMemberHistory": "patient",
-}
-"""Types that must name their patient, and where."""
 
 # Narrative is never shown, and contained resources of types that we do not read have models of their own.
 _UNREAD = frozenset({"text", "meta", "language"})
@@ -47,11 +25,18 @@ _DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
 _DATE_TIME = re.compile(
     r"\d{4}(-\d\d(-\d\d(T([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?(Z|[+-]((0\d|1[0-3]):[0-5]\d|14:00)))?)?)?"
 )
-_DATE_NAME = re.compile(r"(?:.*DateTime|.*Date|authoredOn|dateAsserted|start|end|recorded|date|event)")
+_DATE_NAME = re.compile(
+    r"(?:.*DateTime|.*Date|date[A-Z].*|authoredOn|orderedOn|start|end|recorded|date|event)"
+)
 _INSTANT_NAME = re.compile(r"(?:.*Instant|issued|lastUpdated)")
 _COMPARED = re.compile(r"\s*(<=|>=|<|>)?\s*([+-]?\d+(?:\.\d+)?)\s*")
 _COMPARATORS = frozenset({"<", "<=", ">=", ">"})
 _KEPT_WORDS = frozenset({"div"})
+_NOT_KNOWN = {
+    "extension": [
+        {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
+    ]
+}
 
 
 @dataclass(slots=True)
@@ -63,7 +48,7 @@ class Cleaned:
     is_too_deep: bool = False
 
 
-def clean(resource: Json, patient_id: str) -> Cleaned:
+def clean(resource: Json, patient_id: str, release: Release = RELEASES[FhirVersion.R4]) -> Cleaned:
     """Return a copy of a resource that is as tidy as it can be made without guessing."""
     result = Cleaned({})
     resource_type = str(resource.get("resourceType"))
@@ -72,7 +57,7 @@ def clean(resource: Json, patient_id: str) -> Cleaned:
         top["contained"] = _read_contained(top["contained"])
     cleaned = _member(top, "", result, 0)
     result.resource = cleaned if isinstance(cleaned, dict) else {}
-    _complete(result, resource_type, patient_id)
+    _complete(result, release, resource_type, patient_id)
     return result
 
 
@@ -86,13 +71,14 @@ def _read_contained(contained: object) -> list[object]:
     ]
 
 
-def _complete(result: Cleaned, resource_type: str, patient_id: str) -> None:
+def _complete(result: Cleaned, release: Release, resource_type: str, patient_id: str) -> None:
     """Fill in what a missing member means."""
     resource = result.resource
-    if resource_type in REQUIRED_STATUS and "status" not in resource and "_status" not in resource:
-        resource["status"] = "unknown" if resource_type != "FamilyMemberHistory" else "health-unknown"
-        result.counts["status missing, read as unknown"] += 1
-    member = SUBJECT_MEMBER.get(resource_type)
+    for name, filling in release.fillings.get(resource_type, {}).items():
+        if name not in resource and f"_{name}" not in resource:
+            resource[name] = filling
+            result.counts[f"{name} missing, read as unknown"] += 1
+    member = release.subjects.get(resource_type)
     if member is not None and member not in resource:
         resource[member] = {"reference": f"Patient/{patient_id}"}
 
@@ -112,11 +98,15 @@ def _member(value: object, name: str, result: Cleaned, depth: int) -> object:
 
 
 def _object(value: Json, name: str, result: Cleaned, depth: int) -> Json | None:
-    if name in {"extension", "modifierExtension"} and not _is_sound_extension(value):
-        result.counts["extension without url or of an old type"] += 1
-        return None
     cleaned: Json = {}
     for key, part in value.items():
+        # No extension is read; beside a primitive, one may only stand in for a value that is not known.
+        if key == "extension":
+            continue
+        if key.startswith("_"):
+            if key[1:] not in value and isinstance(part, dict) and part.get("extension"):
+                cleaned[key] = _NOT_KNOWN
+            continue
         if key == "id" and not _is_id(part):
             result.counts["id of other characters"] += 1
             continue
@@ -172,12 +162,6 @@ def _instant(text: str, result: Cleaned) -> str | None:
         return text
     result.counts["instant without zone or seconds"] += 1
     return None
-
-
-def _is_sound_extension(value: Json) -> bool:
-    url = value.get("url")
-    # R4 has valueMeta, the R4B classes do not; nothing in it is read.
-    return isinstance(url, str) and bool(url.strip()) and "valueMeta" not in value
 
 
 def _is_id(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""Conditions as facts: status, certainty, dates and concept groups (factors.md section 0)."""
+"""Conditions as facts: status, certainty, dates and concept groups (docs/rules.md R8.9)."""
 
 from cds_service.clinical.facts import (
     Certainty,

@@ -5,12 +5,13 @@ to read it. The few that are read are decoded again in full, found by their plac
 for validation. One resource of an unexpected shape costs itself, never its neighbours.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from cds_service.fhir import lean
+from cds_service.fhir.versions import FhirVersion
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises on JSON that does not fit: wrong types, bad text in a member that is read, depth."""
@@ -21,11 +22,56 @@ class PrefetchUnreadable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Fetched:
+    """What the FHIR server answered to one search: its pages, and what hindered the rest (None: nothing).
+
+    `key` is the prefetch key whose question was asked; where the prefetch has that key, the pages follow
+    its value. `is_lookup`: only resources that others refer to, which answer no need.
+    """
+
+    key: str
+    pages: tuple[bytes, ...] = ()
+    problem: str | None = None
+    resource_type: str = ""
+    is_lookup: bool = False
+
+    @property
+    def place_keys(self) -> tuple[str, ...]:
+        """The keys under which the pages are stored; no prefetch key looks like them."""
+        return tuple(f"{self.key}\0{number}" for number in range(len(self.pages)))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the call says about its prefetch, and what the FHIR server added to it.
+
+    `own_keys` maps the prefetch keys of our templates to the need that each fills (values of facts.Need);
+    `repeated` are the keys that stand in the prefetch more than once.
+    """
+
+    own_keys: Mapping[str, str]
+    patient_id: str
+    fhir_server: str | None = None
+    version_hint: str | None = None
+    fetched: tuple[Fetched, ...] = ()
+    repeated: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a resource stands: the prefetch key and the entry numbers from the outer Bundle inwards."""
 
     key: str
     path: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a resource was before it was rewritten as R4: its JSON text, its type then, its FHIR release."""
+
+    text: msgspec.Raw
+    resource_type: str
+    version: FhirVersion
 
 
 class Head(msgspec.Struct, gc=False):
@@ -40,6 +86,7 @@ class Head(msgspec.Struct, gc=False):
     context: msgspec.Raw = lean.ABSENT
     # Bundle and OperationOutcome
     implicitRules: msgspec.Raw = lean.ABSENT
+    modifierExtension: msgspec.Raw = lean.ABSENT
     link: msgspec.Raw = lean.ABSENT
     total: msgspec.Raw = lean.ABSENT
     issue: msgspec.Raw = lean.ABSENT
@@ -51,6 +98,7 @@ class HeadEntry(msgspec.Struct, gc=False):
 
     resource: Head | None = None
     search: lean.Search | None = None
+    response: msgspec.Raw = lean.ABSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +121,7 @@ class _Loose(msgspec.Struct, gc=False):
     subject: msgspec.Raw = lean.ABSENT
     context: msgspec.Raw = lean.ABSENT
     implicitRules: msgspec.Raw = lean.ABSENT
+    modifierExtension: msgspec.Raw = lean.ABSENT
     link: msgspec.Raw = lean.ABSENT
     total: msgspec.Raw = lean.ABSENT
     issue: msgspec.Raw = lean.ABSENT
@@ -82,6 +131,7 @@ class _Loose(msgspec.Struct, gc=False):
 class _LooseEntry(msgspec.Struct, gc=False):
     resource: msgspec.Raw = lean.ABSENT
     search: msgspec.Raw = lean.ABSENT
+    response: msgspec.Raw = lean.ABSENT
 
 
 class _Split(msgspec.Struct, gc=False):
@@ -107,6 +157,13 @@ def split_prefetch(prefetch: bytes | msgspec.Raw) -> Mapping[str, msgspec.Raw]:
         return _raw_values.decode(prefetch)
     except UNREADABLE:
         raise PrefetchUnreadable("the prefetch is not a JSON object") from None
+
+
+def pages_by_key(fetched: Iterable[Fetched]) -> dict[str, msgspec.Raw]:
+    """Return every fetched page by the key under which it is stored."""
+    return {
+        key: msgspec.Raw(page) for one in fetched for key, page in zip(one.place_keys, one.pages, strict=True)
+    }
 
 
 def decode_head(key: str, raw: msgspec.Raw) -> Supplied:
@@ -149,6 +206,7 @@ def _decode_loosely(raw: msgspec.Raw) -> Head | None:
         subject=loose.subject,
         context=loose.context,
         implicitRules=loose.implicitRules,
+        modifierExtension=loose.modifierExtension,
         link=loose.link,
         total=loose.total,
         issue=loose.issue,
@@ -172,7 +230,11 @@ def _decode_entry_loosely(raw: msgspec.Raw) -> HeadEntry:
         loose = _loose_entry.decode(raw)
     except UNREADABLE:
         return HeadEntry(resource=Head())
-    return HeadEntry(resource=_decode_loosely(loose.resource) or Head(), search=_search_of(loose.search))
+    return HeadEntry(
+        resource=_decode_loosely(loose.resource) or Head(),
+        search=_search_of(loose.search),
+        response=loose.response,
+    )
 
 
 def _search_of(raw: msgspec.Raw) -> lean.Search | None:
@@ -185,14 +247,21 @@ def _search_of(raw: msgspec.Raw) -> lean.Search | None:
 class ResourceStore:
     """The supplied resources, found again by their place and decoded on demand."""
 
-    def __init__(self, values: Mapping[str, msgspec.Raw]) -> None:
+    def __init__(
+        self, values: Mapping[str, msgspec.Raw], origins: Mapping[Place, Origin] | None = None
+    ) -> None:
         """Keep the raw prefetch values; nothing is decoded yet."""
         self._values = values
+        self._origins = origins or {}
         self._entries: dict[Place, list[msgspec.Raw]] = {}
 
     def text(self, place: Place) -> bytes:
         """Return the JSON text of the resource at `place`."""
         return bytes(self._resource(place))
+
+    def origin(self, place: Place) -> Origin | None:
+        """Return what the resource at `place` was before it was rewritten, None when it came as R4."""
+        return self._origins.get(place)
 
     def entry(self, place: Place) -> lean.Entry:
         """Return the resource at `place` with what surrounds it; raises one of UNREADABLE if misshapen."""

@@ -33,7 +33,13 @@ def extract_facts(table: NeedsTable, *, knowledge: Knowledge, zone: ZoneInfo, to
     `zone` turns instants into calendar days; `today` only tells a current medicine without a name from a
     past one. Nothing is chosen or left out for its date: that is for the rules.
     """
-    reading = Reading(terminology=knowledge.terminology, zone=zone, today=today, resolve=table.resolve)
+    reading = Reading(
+        terminology=knowledge.terminology,
+        zone=zone,
+        today=today,
+        resolve=table.resolve,
+        text=lambda item: table.store.text(item.place),
+    )
     observations = ObservationReader(reading)
     medicines = MedicineReader(reading)
     results = tuple(_results(table, observations))

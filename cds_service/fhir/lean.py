@@ -6,10 +6,16 @@ makes that one resource unreadable (`fhir.prefetch` then decodes entry by entry 
 Numbers stay raw JSON text so that `Decimal` is exact.
 """
 
+from typing import Annotated
+
 import msgspec
 
 ABSENT = msgspec.Raw(b"")
 """The value of a raw element that is not there (a raw element cannot be part of a union)."""
+
+
+NoModifiers = Annotated[list[msgspec.Raw], msgspec.Meta(max_length=0)] | None
+"""A modifier extension where FHIR has none: whatever it says, the resource is then not readable."""
 
 
 class Lean(msgspec.Struct, gc=False, frozen=True):
@@ -22,6 +28,7 @@ class Coding(Lean, frozen=True):
     system: str | None = None
     code: str | None = None
     display: str | None = None
+    modifierExtension: NoModifiers = None
 
 
 class CodeableConcept(Lean, frozen=True):
@@ -31,6 +38,8 @@ class CodeableConcept(Lean, frozen=True):
     text: str | None = None
     # R5's CodeableReference, where R4 has a CodeableConcept
     concept: msgspec.Raw = ABSENT
+    reference: msgspec.Raw = ABSENT
+    modifierExtension: NoModifiers = None
 
 
 class Period(Lean, frozen=True):
@@ -38,6 +47,7 @@ class Period(Lean, frozen=True):
 
     start: str | None = None
     end: str | None = None
+    modifierExtension: NoModifiers = None
 
 
 class Quantity(Lean, frozen=True):
@@ -48,6 +58,7 @@ class Quantity(Lean, frozen=True):
     unit: str | None = None
     system: str | None = None
     code: str | None = None
+    modifierExtension: NoModifiers = None
 
 
 class Range(Lean, frozen=True):
@@ -55,14 +66,17 @@ class Range(Lean, frozen=True):
 
     low: Quantity | None = None
     high: Quantity | None = None
+    modifierExtension: NoModifiers = None
 
 
 class Reference(Lean, frozen=True):
-    """Reference: relative, absolute, contained (`#id`) or display only."""
+    """Reference: relative, absolute, contained (`#id`), by identifier or display only."""
 
     reference: str | None = None
     type: str | None = None
     display: str | None = None
+    identifier: msgspec.Raw = ABSENT
+    modifierExtension: NoModifiers = None
 
 
 class Repeat(Lean, frozen=True):
@@ -73,6 +87,7 @@ class Repeat(Lean, frozen=True):
     frequency: msgspec.Raw = ABSENT
     period: msgspec.Raw = ABSENT
     periodUnit: str | None = None
+    modifierExtension: NoModifiers = None
 
 
 class Timing(Lean, frozen=True):
@@ -80,6 +95,7 @@ class Timing(Lean, frozen=True):
 
     repeat: Repeat | None = None
     code: CodeableConcept | None = None
+    modifierExtension: NoModifiers = None
 
 
 class DoseAndRate(Lean, frozen=True):
@@ -87,6 +103,7 @@ class DoseAndRate(Lean, frozen=True):
 
     doseQuantity: Quantity | None = None
     doseRange: Range | None = None
+    modifierExtension: NoModifiers = None
 
 
 class Dosage(Lean, frozen=True):
@@ -101,12 +118,15 @@ class Dosage(Lean, frozen=True):
     doseAndRate: list[DoseAndRate] | None = None
     sequence: msgspec.Raw = ABSENT
     dose: Quantity | None = None
+    # where DSTU2 and STU3 have the dose; never read from here
+    doseQuantity: msgspec.Raw = ABSENT
 
 
 class DispenseRequest(Lean, frozen=True):
     """MedicationRequest.dispenseRequest."""
 
     validityPeriod: Period | None = None
+    modifierExtension: NoModifiers = None
 
 
 class Component(Lean, frozen=True):
@@ -179,6 +199,7 @@ class Resource(Lean, frozen=True):
     subject: Reference | None = None
     patient: Reference | None = None
     # Observation
+    focus: msgspec.Raw = ABSENT
     effectiveDateTime: str | None = None
     effectiveInstant: str | None = None
     effectivePeriod: Period | None = None
@@ -225,11 +246,11 @@ class Resource(Lean, frozen=True):
     form: CodeableConcept | None = None
     taken: str | None = None
     wasNotTaken: bool | None = None
-    dateWritten: str | None = None
     # Procedure
     performedDateTime: str | None = None
     performedPeriod: Period | None = None
     occurrenceDateTime: str | None = None
+    occurrencePeriod: msgspec.Raw = ABSENT
     # FamilyMemberHistory
     relationship: CodeableConcept | None = None
     condition: list[FamilyCondition] | None = None

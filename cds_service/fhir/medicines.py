@@ -1,4 +1,4 @@
-"""Medicine records as facts: which product by which route, whether current, how much (factors.md section 0).
+"""Medicine records as facts: which product by which route, whether current, how much (docs/rules.md R8.12).
 
 A product is found by its RxNorm code, else its ATC code, else its words. What the record names but the
 knowledge base does not know is no fact; what it does not name at all is counted as unreadable.
@@ -6,7 +6,7 @@ knowledge base does not know is no fact; what it does not name at all is counted
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 
 import msgspec
@@ -30,6 +30,8 @@ _UNKNOWN = Route.UNKNOWN.value
 _MAYBE_CURRENT = frozenset({"active", "unknown", ""})
 _NO_ORDER_INTENTS = frozenset({"proposal", "plan", "option"})
 _INPATIENT = "inpatient"
+_IV_IRON = frozenset({"IV_IRON"})
+_SWALLOWED_IRON = frozenset({"ORAL_IRON", "IRON_ANY"})
 # ATC main groups D and S and the nasal group R01 hold products that act where they are put.
 _ATC_LOCAL = (("D", Route.TOPICAL), ("S", Route.OPHTHALMIC), ("R01", Route.NASAL_INHALED))
 # In this order: "apply one patch", "oral inhalation" and "buccal tablet" name the special route first.
@@ -79,6 +81,8 @@ _DAYS_PER_UNIT = {"h": (1, 24), "d": (1, 1), "wk": (7, 1)}
 _TIMES_A_DAY = {"qd": 1, "am": 1, "pm": 1, "bed": 1, "bid": 2, "tid": 3, "qid": 4}
 _EXACT = Context(prec=40)
 _LARGEST_DOSE = Decimal(1_000_000)
+# Characters of an instruction that are looked at; a route is named early.
+_LONGEST_INSTRUCTION = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class _Named:
     route: Route = Route.UNKNOWN
     display: str = ""
     is_named: bool = True
+    usual_route: Route = Route.UNKNOWN
 
 
 class MedicineReader:
@@ -141,16 +146,26 @@ class MedicineReader:
 
     def name(self, concepts: Sequence[CodeableConcept]) -> _Named:
         """Return what the concepts of one medicine name: by RxNorm, else by ATC, else by words."""
-        products = list(self._coded(concepts, RXNORM)) or list(self._coded(concepts, ATC))
+        products = list(self._coded(concepts, RXNORM))
+        told: DrugProduct | None = None
         if not products:
-            first = next(self._by_text(concepts), None)
+            products = list(self._coded(concepts, ATC))
+            told = self._iron_by_vein(concepts) if _is_iron_to_swallow(products) else None
+        if told is not None or not products:
+            first = told or next(self._by_text(concepts), None)
             if first is None:
                 return _Named(is_named=any(True for c in concepts for _ in texts(c)))
             return self._completed(first.ingredients, first.name, concepts, Certainty.BY_TEXT)
         ingredients, route, display = _most_specific(products)
         if route is not Route.UNKNOWN:
             return _Named(_facts(ingredients, Certainty.CODED), route, display)
-        return self._completed(ingredients, display, concepts, Certainty.CODED)
+        named = self._completed(ingredients, display, concepts, Certainty.CODED)
+        usual = {p.usual_route for p in products}
+        return replace(named, usual_route=Route(usual.pop())) if len(usual) == 1 else named
+
+    def _iron_by_vein(self, concepts: Sequence[CodeableConcept]) -> DrugProduct | None:
+        """Return the IV iron that the words name: lists made from substances file some under oral iron."""
+        return next((p for p in self._by_text(concepts) if _has_group(p, _IV_IRON)), None)
 
     def _completed(
         self,
@@ -254,7 +269,7 @@ class MedicineReader:
             kind=kind,
             status=_status(resource),
             ingredients=named.ingredients,
-            route=_first_route(named.route, _route_of(form, dosages)),
+            route=_first_route(named.route, _route_of(form, dosages), named.usual_route),
             display=bounded(named.display) or label(resource.medicationCodeableConcept, name),
             intent=(resource.intent or "").strip().lower(),
             start=start,
@@ -266,6 +281,14 @@ class MedicineReader:
             is_single_inpatient_dose=_is_inpatient(resource) and _is_single_dose(dosages),
             daily_dose_mg=daily_dose_mg(dosages),
         )
+
+
+def _has_group(product: DrugProduct, groups: frozenset[str]) -> bool:
+    return any(i.groups & groups for i in product.ingredients)
+
+
+def _is_iron_to_swallow(products: Sequence[DrugProduct]) -> bool:
+    return bool(products) and all(_has_group(p, _SWALLOWED_IRON) for p in products)
 
 
 def _most_specific(
@@ -300,12 +323,14 @@ def _route_of(form: CodeableConcept | None, dosages: Sequence[Dosage]) -> Route:
 
 def _route_by_instruction(text: str) -> Route:
     # A sentence to the patient may name an eye or the skin for other reasons: one route or none.
+    text = text[:_LONGEST_INSTRUCTION]
     found = [route for route, pattern in _ROUTE_WORDS if pattern.search(text)]
     return found[0] if len(found) == 1 else Route.UNKNOWN
 
 
 def route_by_words(words: str) -> Route:
     """Return the route that a dose form or a route of administration names."""
+    words = words[:_LONGEST_INSTRUCTION]
     for route, pattern in _ROUTE_WORDS:
         if pattern.search(words):
             return route
@@ -317,7 +342,7 @@ def _status(resource: Resource) -> str:
 
 
 def _is_not_to_be_given(resource: Resource) -> bool:
-    return bool(resource.doNotPerform or resource.wasNotTaken)
+    return bool(resource.doNotPerform)
 
 
 def _dosages(resource: Resource) -> Sequence[Dosage]:

@@ -13,6 +13,7 @@ from cds_service.clinical.facts import DataIssue, IronSearch, Need, NeedState, S
 from cds_service.fhir import lean
 from cds_service.fhir.decoding import Place, ResourceStore
 from cds_service.fhir.references import ReferenceIndex
+from cds_service.fhir.versions import FhirVersion
 
 READ_OBSERVATION_GROUPS = frozenset(
     {
@@ -94,11 +95,19 @@ class Salvaged:
 
 @dataclass(slots=True)
 class NeedsTable:
-    """What the supplied data answers; `items_by_type` holds each resource once, by resource type."""
+    """What the supplied data answers; `items_by_type` holds each resource once, by resource type.
+
+    `unasked` are our own keys that were not supplied and ask something that nothing else answered,
+    `next_links` the addresses of the pages that follow a supplied Bundle, by its key; `release` is the one
+    in which the resources came.
+    """
 
     states: Mapping[Need, NeedState]
     iron_searches: Mapping[IronSearch, NeedState]
     items_by_type: Mapping[str, Sequence[Item]]
+    unasked: tuple[str, ...] = ()
+    next_links: Mapping[str, str] = field(default_factory=dict)
+    release: FhirVersion = FhirVersion.R4
     issues: tuple[DataIssue, ...] = ()
     salvaged: Sequence[Salvaged] = ()
     references: ReferenceIndex = field(default_factory=ReferenceIndex)

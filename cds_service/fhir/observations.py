@@ -1,10 +1,12 @@
-"""Observations as results: which analyte, which status, which date, which value (factors.md section 0)."""
+"""Observations as results: which analyte, which status, which date, which value (docs/rules.md R8)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
 from functools import cache, partial
+
+import msgspec
 
 from cds_service.clinical.facts import (
     Analyte,
@@ -18,7 +20,8 @@ from cds_service.clinical.facts import (
     Source,
     Unreadable,
 )
-from cds_service.fhir.lean import CodeableConcept, Component, Resource
+from cds_service.fhir.decoding import UNREADABLE, list_of
+from cds_service.fhir.lean import ABSENT, CodeableConcept, Component, Resource
 from cds_service.fhir.needs import Item, Salvaged
 from cds_service.fhir.quantities import (
     Measured,
@@ -41,6 +44,9 @@ _STATUSES = {status.value: status for status in ResultStatus}
 _OTHER_VALUES = ("valueBoolean", "valueRatio", "valueSampledData", "valueTime", "valuePeriod")
 _ANSWERS = ("valueQuantity", "valueString", "valueCodeableConcept", "valueDateTime", "valueRange")
 _RAW_ANSWERS = ("valueInteger", *_OTHER_VALUES)
+_VALUES = frozenset((*_ANSWERS, *_RAW_ANSWERS))
+# What was never a result, or is none any more.
+_NO_RESULT = frozenset({"entered-in-error", "cancelled"})
 # Codes of ferritin in serum, plasma or blood whose senders mean ng/mL where they leave the unit out.
 _UNIT_MAY_BE_ASSUMED = frozenset({"2276-4", "20567-4", "24373-3"})
 
@@ -140,10 +146,16 @@ class ObservationReader:
         stamp = self._stamp(resource, item.source)
         if stamp is None:
             return ()
+        measurands = [measurand for _, measurand in parts] if found is None else [found]
+        if not _is_known_status(resource.status):
+            return tuple(_invalid(measurand, stamp) for measurand in measurands)
         results = [self._result(part, measurand, stamp) for part, measurand in parts]
         if found is not None:
             results.append(self._result(resource, found, stamp) or self._without_value(found, stamp, parts))
-        return tuple(r for r in results if r is not None)
+        readable = tuple(r for r in results if r is not None)
+        if not readable and has_unknown_value(self._reading.text(item)):
+            return tuple(_invalid(measurand, stamp) for measurand in measurands)
+        return readable
 
     def read_invalid(self, salvaged: Salvaged) -> Result | None:
         """Return an unreadable result for an Observation that is not valid but names an analyte."""
@@ -152,9 +164,7 @@ class ObservationReader:
         if not isinstance(measurand, Measurand) or status is None:
             return None
         when = self._reading.date(salvaged.when, _TYPE, "effective")
-        stamp = _Stamp(salvaged.source, status, when, None, frozenset())
-        result = _result_of(measurand, stamp, Measured(shown=""))
-        return replace(result, unreadable=Unreadable.INVALID_RESOURCE)
+        return _invalid(measurand, _Stamp(salvaged.source, status, when, None, frozenset()))
 
     def judge(self, concept: CodeableConcept | None) -> Measurand | _Verdict:
         """Return what a concept measures: by LOINC, else by its words when no coding is a LOINC code."""
@@ -323,8 +333,36 @@ class ObservationReader:
 
 
 def _result_status(status: str | None) -> ResultStatus | None:
+    """Return None for what says that there is no result; a code of no value set says nothing."""
     code = (status or "").strip().lower()
-    return _STATUSES.get(code) if code else ResultStatus.UNKNOWN
+    return None if code in _NO_RESULT else _STATUSES.get(code, ResultStatus.UNKNOWN)
+
+
+def _is_known_status(status: str | None) -> bool:
+    return status in _STATUSES or (status or "").strip().lower() in {"", *_STATUSES}
+
+
+def _invalid(measurand: Measurand, stamp: _Stamp) -> Result:
+    """Return a result that exists and cannot be used, so that nobody concludes that there is none."""
+    result = _result_of(measurand, stamp, Measured(shown=""))
+    return replace(result, unreadable=Unreadable.INVALID_RESOURCE)
+
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def has_unknown_value(text: bytes) -> bool:
+    """Whether an Observation, or a component of it, has a value[x] of a kind that R4 does not know."""
+    try:
+        members = _members.decode(text)
+        parts = [members, *(_members.decode(one) for one in list_of(members.get("component", ABSENT)))]
+    except UNREADABLE:
+        return True
+    return any(
+        name.lower().startswith("value") and name not in _VALUES and bytes(raw) not in (b"null", b'""', b"{}")
+        for part in parts
+        for name, raw in part.items()
+    )
 
 
 def _has_effective(resource: Resource) -> bool:

@@ -34,7 +34,7 @@ _IRON_PANEL_WORDS = re.compile(
     r"\biron (?:panel|studies|profile|(?:and|\+|&) (?:tibc|iron binding))", re.IGNORECASE
 )
 
-# v3-RoleCode: first degree, natural and half variants included (factors.md 2.2); twins are siblings.
+# v3-RoleCode: first degree, natural and half variants included (docs/rules.md R9.5); twins are siblings.
 _FIRST_DEGREE = frozenset(
     {
         *("MTH", "FTH", "PRN", "NMTH", "NFTH", "NPRN"),
@@ -106,7 +106,8 @@ def read_allergy(item: Item, reading: Reading) -> AllergyFact | None:
     return AllergyFact(
         source=item.source,
         display=label(resource.code, "iron"),
-        is_to_iv_iron=_IV_IRON in groups,
+        # A reaction to iron that names no product may have been one to an infusion.
+        is_to_iv_iron=bool(groups & {_IV_IRON, _ADVERSE_EFFECT_OF_IRON}),
         is_high_criticality=_code(resource.criticality) == "high",
         names_anaphylaxis=_names_anaphylaxis(resource, reading),
     )

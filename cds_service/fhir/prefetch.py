@@ -5,39 +5,54 @@ its codes too; only those that can become a fact are looked at further.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 
 from cds_service.clinical.facts import DataIssue, IssueKind, NeedState, Source
 from cds_service.fhir import lean
-from cds_service.fhir.answers import OBSERVATION, Answers, Contents, read_self_link
+from cds_service.fhir.answers import OBSERVATION, Answers, Contents
+from cds_service.fhir.bundles import (
+    degrade,
+    entries_of,
+    modifier_of,
+    outcome_state,
+    read_links,
+    response_state,
+    total_of,
+)
 from cds_service.fhir.decoding import (
     UNREADABLE,
+    Call,
+    Fetched,
     Head,
     HeadEntry,
     Place,
     ResourceStore,
     Supplied,
     decode_head,
-    list_of,
+    pages_by_key,
     split_prefetch,
 )
 from cds_service.fhir.needs import TYPE_NEEDS, Item, NeedsTable, Salvaged
-from cds_service.fhir.references import (
-    REFERABLE_TYPES,
+from cds_service.fhir.ownership import (
     Ownership,
     PatientMatcher,
-    Referable,
-    ReferenceIndex,
-    is_acceptable,
+    SuppliedPatient,
+    find_patients,
+    subject_gap,
+    worst,
 )
+from cds_service.fhir.references import REFERABLE_TYPES, ReferenceIndex, find_referables, is_acceptable
+from cds_service.fhir.repeats import repeated_keys
 from cds_service.fhir.salvage import Remains, remains_of, salvage
 from cds_service.fhir.sieve import Sieve
+from cds_service.fhir.translation import Translated, translate
 from cds_service.fhir.versions import (
     FOREIGN_TYPES,
     FhirVersion,
-    foreign_version,
+    is_foreign,
     is_foreign_observation,
     version_of_hint,
 )
@@ -49,46 +64,71 @@ _BUNDLE = "Bundle"
 _PATIENT = "Patient"
 # The type that an issue names when the sender's own word for it is not one that we know.
 _ANY_TYPE = "Resource"
-_NO_DATA = frozenset({"warning", "information", "success"})
-_link = msgspec.json.Decoder(lean.Link)
-_number = msgspec.json.Decoder(int)
-_outcome_issues = msgspec.json.Decoder(list[lean.OutcomeIssue])
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What the call says about its prefetch.
-
-    `own_keys` maps the prefetch keys of our templates to the need that each fills (values of facts.Need).
-    """
-
-    own_keys: Mapping[str, str]
-    patient_id: str
-    fhir_server: str | None = None
-    version_hint: str | None = None
+# No address in a reference can be like it: it holds a blank.
+_NO_SERVER = "no server"
 
 
 def read_prefetch(prefetch: bytes | msgspec.Raw | None, call: Call, terminology: Terminology) -> NeedsTable:
     """Return the table of needs that a prefetch fills; raises PrefetchUnreadable if it is no object."""
-    reader = _Reader(prefetch or b"{}", call, terminology)
-    reader.read()
-    return reader.table()
+    supplied = split_prefetch(prefetch or b"{}")
+    call = replace(call, repeated=repeated_keys(prefetch or b"{}", supplied))
+    values = {**supplied, **pages_by_key(call.fetched)}
+    try:
+        return _read(values, call, terminology)
+    except _ContestedError as contested:
+        return _read(values, replace(call, fhir_server=contested.base or _NO_SERVER), terminology)
+
+
+def _read(values: Mapping[str, msgspec.Raw], call: Call, terminology: Terminology) -> NeedsTable:
+    hinted = version_of_hint(call.version_hint)
+    if hinted in {None, FhirVersion.R4}:
+        # Nearly every record is R4: it is read at once, and rewritten only when it shows that it is not.
+        with suppress(_NotR4):
+            return _Reader(values, call, terminology).read()
+    if hinted is FhirVersion.OTHER:
+        return _Reader(values, call, terminology, Translated(values, {}, {}), is_unknown=True).read()
+    translated = translate(values, hinted)
+    return _Reader(translated.values, call, terminology, translated).read()
+
+
+class _NotR4(Exception):
+    """Raised while reading R4 at the first resource that certainly is not."""
+
+
+class _ContestedError(Exception):
+    """Raised where one patient id occurs on several servers, none of which the call names."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base
 
 
 class _Reader:
-    """The reading of one prefetch."""
+    """The reading of one prefetch; `translated` when it was rewritten before, `is_unknown` when it cannot be.
 
-    def __init__(self, prefetch: bytes | msgspec.Raw, call: Call, terminology: Terminology) -> None:
-        values = split_prefetch(prefetch)
-        self._supplied = [decode_head(key, raw) for key, raw in values.items()]
-        self._store = ResourceStore(values)
+    Without `translated`, a resource that is not R4 ends the reading.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, msgspec.Raw],
+        call: Call,
+        terminology: Terminology,
+        translated: Translated | None = None,
+        *,
+        is_unknown: bool = False,
+    ) -> None:
+        pages = {key for one in call.fetched for key in one.place_keys}
+        heads = {key: decode_head(key, raw) for key, raw in values.items()}
+        self._supplied = [head for key, head in heads.items() if key not in pages]
+        self._pages = {key: head for key, head in heads.items() if key in pages}
+        self._store = ResourceStore(values, translated.origins if translated is not None else None)
+        self._translated = translated
+        self._is_unknown = is_unknown
         self._terminology = terminology
         self._call = call
         self._answers = Answers(call.own_keys, terminology)
         self._sieve = Sieve(terminology)
-        self._matcher = PatientMatcher(call.patient_id, call.fhir_server, self._patient_names)
-        hinted = version_of_hint(call.version_hint)
-        self._hinted = None if hinted is FhirVersion.R4 else hinted
+        self._matcher = PatientMatcher(call.patient_id, call.fhir_server, self._patients)
         self._items: dict[str, list[Item]] = {}
         self._count = 0
         self._seen: dict[tuple[str, str | int], lean.Resource] = {}
@@ -96,17 +136,26 @@ class _Reader:
         self._salvaged: list[Salvaged] = []
         self._referables: list[Place] = []
         self._damage: list[tuple[str, Contents, NeedState]] = []
+        self._next_links: dict[str, str] = {}
 
-    def read(self) -> None:
-        """Read every value, then judge what each of them answers."""
-        contents = [self._read_value(value) for value in self._supplied]
-        for one in contents:
-            self._answers.add_value(one)
-        for resource_type, one, state in self._damage:
-            self._answers.add(self._answers.questions_of_damage(resource_type, one), state)
+    def read(self) -> NeedsTable:
+        """Return the table, after reading every value and judging what each of them answers."""
+        added = {one.key: one for one in self._call.fetched}
+        for value in self._supplied:
+            self._read_value(value.key, [value], added.pop(value.key, None))
+        for key, one in added.items():
+            self._read_value(key, [], one)
+        base = self._matcher.contested_base()
+        if base is not None:
+            raise _ContestedError(base)
+        for resource_type, contents, state in self._damage:
+            self._answers.add(self._answers.questions_of_damage(resource_type, contents), state)
+        for (resource_type, version), count in self._translated.counts.items() if self._translated else ():
+            self._issues[IssueKind.CLEANED, resource_type, f"read from FHIR {version}"] = count
+        return self._table()
 
-    def table(self) -> NeedsTable:
-        """Return what was read."""
+    def _table(self) -> NeedsTable:
+        keys = {value.key for value in self._supplied}
         patients = self._items.get(_PATIENT)
         if patients is not None and len(patients) > 1:
             # Two versions of the patient: the fuller one, whatever their order.
@@ -116,33 +165,21 @@ class _Reader:
             states=self._answers.states(),
             iron_searches=self._answers.iron_searches(),
             items_by_type=self._items,
+            unasked=tuple(
+                key for key in self._call.own_keys if key not in keys and self._answers.is_open(key)
+            ),
+            next_links=self._next_links,
+            release=FhirVersion.R4 if self._translated is None else self._translated.release,
             issues=tuple(DataIssue(*issue, count) for issue, count in sorted(self._issues.items())),
             salvaged=tuple(self._salvaged),
-            references=ReferenceIndex(lambda: _referables(store, places), self._call.fhir_server),
+            references=ReferenceIndex(lambda: find_referables(store, places), self._call.fhir_server),
             store=store,
         )
 
-    def _patient_names(self) -> Iterator[str]:
-        """Yield the entry addresses under which the patient's own resource was supplied."""
-        waiting = [(Place(one.key), one.head) for one in self._supplied if one.head is not None]
-        while waiting:
-            place, bundle = waiting.pop()
-            for number, entry in enumerate(bundle.entry or ()):
-                head = entry.resource if entry is not None else None
-                if head is None or head.resourceType not in {_BUNDLE, _PATIENT}:
-                    continue
-                inner = Place(place.key, (*place.path, number))
-                if head.resourceType == _BUNDLE:
-                    waiting.append((inner, head))
-                else:
-                    yield from self._names_of_patient(inner)
-
-    def _names_of_patient(self, place: Place) -> Iterator[str]:
-        entry = self._decode(place)
-        if entry is None or entry.resource is None or not entry.fullUrl:
-            return
-        if self._matcher.owner_of_patient(entry.resource.id) is Ownership.OWN:
-            yield entry.fullUrl
+    def _patients(self) -> Iterator[SuppliedPatient]:
+        supplied = (*self._supplied, *self._pages.values())
+        heads = ((Place(one.key), one.head) for one in supplied if one.head is not None)
+        return find_patients(heads, self._store)
 
     def _decode(self, place: Place) -> lean.Entry | None:
         try:
@@ -155,62 +192,75 @@ class _Reader:
         self._issues[issue] = self._issues.get(issue, 0) + 1
 
     # ------------------------------------------------------------------------------------ values
-    def _read_value(self, supplied: Supplied) -> Contents:
-        contents = Contents(supplied.key)
+    def _read_value(self, key: str, supplied: list[Supplied], fetched: Fetched | None) -> None:
+        """Read one value: as it was supplied, and the pages that the FHIR server added to it."""
+        contents = Contents(key)
+        if key in self._call.repeated:
+            contents.is_failed = True
+            self._note(IssueKind.WRONG_SHAPE, _ANY_TYPE, "prefetch key repeated")
+        if fetched is not None:
+            supplied = [*supplied, *(self._pages[page] for page in fetched.place_keys)]
+            contents.is_failed |= fetched.problem is not None and not supplied
+            self._note_problem(fetched)
+        for page in supplied:
+            self._read_page(page, contents)
+        if self._is_unknown and contents.matches:
+            contents.is_failed = True
+        if contents.next_url is not None or contents.total > contents.matches:
+            contents.is_cut_off = True
+        if contents.is_failed and supplied:
+            self._note(IssueKind.SEARCH_FAILED, _ANY_TYPE, "prefetch value reports an error or is unreadable")
+        elif contents.is_cut_off:
+            self._note(IssueKind.CUT_OFF, _BUNDLE, "not every page or entry was supplied readably")
+            if contents.next_url:
+                self._next_links[key] = contents.next_url
+        if fetched is None or not fetched.is_lookup:
+            self._answers.add_value(contents)
+
+    def _note_problem(self, fetched: Fetched) -> None:
+        if fetched.problem is not None:
+            self._note(IssueKind.SEARCH_FAILED, fetched.resource_type, f"FHIR server: {fetched.problem}")
+
+    def _read_page(self, supplied: Supplied, contents: Contents) -> None:
+        contents.page = supplied.key
+        contents.next_url = None
         if not supplied.is_readable:
             contents.is_failed = True
             self._note(IssueKind.WRONG_SHAPE, _ANY_TYPE, "prefetch value is not a resource")
         elif supplied.head is not None:
             self._read_top(supplied.head, contents)
-        if self._hinted is not None and contents.matches:
-            contents.is_failed = True
-        if contents.is_failed:
-            self._note(IssueKind.SEARCH_FAILED, _ANY_TYPE, "prefetch value reports an error or is unreadable")
-        elif contents.is_cut_off:
-            self._note(IssueKind.CUT_OFF, _BUNDLE, "not every page or entry was supplied readably")
-        return contents
 
     def _read_top(self, head: Head, contents: Contents) -> None:
         if head.resourceType == _BUNDLE:
-            self._read_bundle(head, contents)
+            self._read_bundle(head, contents, Place(contents.page))
         elif not head.resourceType:
             contents.is_failed = True
             self._note(IssueKind.WRONG_SHAPE, _ANY_TYPE, "resourceType missing")
         else:
             self._read_entries([HeadEntry(resource=head)], contents, None)
 
-    def _read_bundle(self, bundle: Head, contents: Contents) -> None:
-        if _is_given(bundle.implicitRules):
+    def _read_bundle(self, bundle: Head, contents: Contents, place: Place) -> None:
+        if modifier := modifier_of(bundle):
             contents.is_failed = True
-            self._note(IssueKind.MODIFIER_EXTENSION, _BUNDLE, "implicitRules")
+            self._note(IssueKind.MODIFIER_EXTENSION, _BUNDLE, modifier)
             return
-        self._read_links(bundle, contents)
-        self._read_entries(bundle.entry or (), contents, ())
-        total = _total(bundle)
-        if total is not None and total > contents.matches:
-            contents.is_cut_off = True
-
-    def _read_links(self, bundle: Head, contents: Contents) -> None:
-        for raw in list_of(bundle.link):
-            try:
-                link = _link.decode(raw)
-            except UNREADABLE:
-                # It may have been the link to the next page.
-                contents.is_cut_off = True
-                continue
-            if link.relation == "next":
-                contents.is_cut_off = True
-            elif link.relation == "self":
-                contents.self_link = read_self_link(link.url, self._terminology)
+        read_links(bundle, contents, self._terminology)
+        self._read_entries(entries_of(bundle, contents, self._store, place), contents, place.path)
+        total = total_of(bundle)
+        contents.total = max(contents.total, total or 0)
+        contents.is_cut_off |= total is None
 
     def _read_entries(
         self, entries: Sequence[HeadEntry | None], contents: Contents, path: tuple[int, ...] | None
     ) -> None:
         """Go through the resources of a Bundle at `path`; None stands for a value that is one resource."""
-        keeps, held, key = self._sieve.keeps, contents.held, contents.key
+        keeps, held, key = self._sieve.keeps, contents.held, contents.page
         for number, entry in enumerate(entries):
             if entry is None or (head := entry.resource) is None:
+                self._read_hollow(entry, contents)
                 continue
+            if entry.response is not lean.ABSENT:
+                degrade(contents, response_state(entry.response))
             search = entry.search
             is_match = search is None or search.mode != "include"
             resource_type = head.resourceType
@@ -224,16 +274,23 @@ class _Reader:
                 place = Place(key, () if path is None else (*path, number))
                 self._take(resource_type, contents, place, is_match=is_match, is_kept=is_kept)
             elif not contents.has_laboratory and is_match and resource_type == OBSERVATION:
-                self._look_at_unread(head, contents)
+                self._look_at_unread(head, contents, (*(path or ()), number))
 
-    def _look_at_unread(self, head: Head, contents: Contents) -> None:
+    def _read_hollow(self, entry: HeadEntry | None, contents: Contents) -> None:
+        """Note an entry that holds no resource where one belongs."""
+        contents.is_cut_off = True
+        self._note(IssueKind.WRONG_SHAPE, _BUNDLE, "entry without a readable resource")
+        if entry is not None and entry.response is not lean.ABSENT:
+            degrade(contents, response_state(entry.response))
+
+    def _look_at_unread(self, head: Head, contents: Contents, path: tuple[int, ...]) -> None:
         """Note that a Bundle holds (laboratory) Observations, by one that becomes no result."""
         is_laboratory = b'"laboratory"' in bytes(head.category).lower()
         if OBSERVATION in contents.held and not is_laboratory:
             return
-        if self._hinted is not None or is_foreign_observation(head.category, head.context):
+        if self._is_unknown or is_foreign_observation(head.category, head.context):
             self._refuse_version(OBSERVATION, contents)
-        elif self._matcher.owner_of_raw(head.subject) in _USABLE:
+        elif self._matcher.owner_of_raw(head.subject, Place(contents.page, path)) in _USABLE:
             contents.held.add(OBSERVATION)
             contents.has_laboratory = is_laboratory
 
@@ -243,7 +300,7 @@ class _Reader:
         if resource_type == _BUNDLE:
             self._read_inner(head, contents, place)
         elif resource_type == _OUTCOME:
-            contents.is_failed = contents.is_failed or _is_error(head)
+            degrade(contents, outcome_state(head))
         elif not resource_type:
             contents.is_cut_off = True
             self._note(IssueKind.WRONG_SHAPE, _ANY_TYPE, "resource without a readable resourceType")
@@ -259,13 +316,15 @@ class _Reader:
     def _read_inner(self, bundle: Head, contents: Contents, place: Place) -> None:
         """Read a Bundle inside a Bundle as part of it: its links tell only whether it was cut off."""
         links = Contents(contents.key)
-        self._read_links(bundle, links)
-        contents.is_cut_off = contents.is_cut_off or links.is_cut_off
-        if _is_given(bundle.implicitRules):
+        read_links(bundle, links, self._terminology)
+        contents.is_cut_off |= links.is_cut_off or links.next_url is not None
+        if modifier := modifier_of(bundle):
             contents.is_cut_off = True
-            self._note(IssueKind.MODIFIER_EXTENSION, _BUNDLE, "implicitRules")
+            self._note(IssueKind.MODIFIER_EXTENSION, _BUNDLE, modifier)
             return
-        self._read_entries(bundle.entry or (), contents, place.path)
+        matches, total = contents.matches, total_of(bundle)
+        self._read_entries(entries_of(bundle, contents, self._store, place), contents, place.path)
+        contents.is_cut_off |= total is None or total > contents.matches - matches
 
     # --------------------------------------------------------------------------------- resources
     def _take(
@@ -280,10 +339,10 @@ class _Reader:
             self._read_broken(resource_type, contents, place, is_match=is_match)
             return
         resource = entry.resource
-        if self._hinted is not None or foreign_version(resource) is not None:
+        if self._is_unknown or is_foreign(resource):
             self._refuse_version(resource_type, contents)
             return
-        owner = self._owner(resource, resource_type)
+        owner = self._owner(resource, resource_type, place)
         if owner not in _USABLE:
             self._leave_out(resource_type, contents, owner)
             return
@@ -291,7 +350,7 @@ class _Reader:
             contents.held.add(resource_type)
             if resource_type == OBSERVATION and not contents.has_laboratory:
                 contents.has_laboratory = self._sieve.is_laboratory(resource)
-        if is_kept:
+        if is_kept and self._is_judgeable(resource, contents):
             self._keep(entry, resource, resource_type, contents, place)
 
     def _keep(
@@ -303,15 +362,22 @@ class _Reader:
             return
         if self._is_repeated(resource, resource_type):
             return
-        if resource_type != _PATIENT and _has_no_subject(resource):
-            self._note(IssueKind.CLEANED, resource_type, "subject missing, taken as the patient of the call")
+        if resource_type != _PATIENT and (gap := subject_gap(resource)):
+            self._note(IssueKind.CLEANED, resource_type, gap)
         item = Item(self._next_number(), resource, place.key, place.path, entry.fullUrl)
         self._items.setdefault(resource_type, []).append(item)
 
-    def _owner(self, resource: lean.Resource, resource_type: str) -> Ownership:
+    def _is_judgeable(self, resource: lean.Resource, contents: Contents) -> bool:
+        """Whether it can be told what a resource is about; an Observation that hides it may be any result."""
+        if resource.resourceType != OBSERVATION or self._sieve.is_judgeable(resource.code):
+            return True
+        contents.is_cut_off |= self._answers.asks_results(contents)
+        return bool(resource.component)
+
+    def _owner(self, resource: lean.Resource, resource_type: str, place: Place) -> Ownership:
         if resource_type == _PATIENT:
             return self._matcher.owner_of_patient(resource.id)
-        return self._matcher.owner(resource.subject or resource.patient)
+        return self._matcher.owner(resource, place)
 
     def _next_number(self) -> int:
         self._count += 1
@@ -330,7 +396,9 @@ class _Reader:
             self._damage.append((resource_type, contents, NeedState.CUT_OFF))
 
     def _refuse_version(self, resource_type: str, contents: Contents) -> None:
-        self._note(IssueKind.UNKNOWN_VERSION, resource_type, "not FHIR R4")
+        if self._translated is None:
+            raise _NotR4
+        self._note(IssueKind.UNKNOWN_VERSION, resource_type, "not recognised as FHIR DSTU2, STU3, R4 or R5")
         self._damage.append((resource_type, contents, NeedState.FAILED))
 
     def _read_broken(self, resource_type: str, contents: Contents, place: Place, *, is_match: bool) -> None:
@@ -338,7 +406,8 @@ class _Reader:
         if resource_type == _PATIENT:
             owner = self._matcher.owner_of_patient(remains.resource_id)
         else:
-            owner = self._matcher.owner(remains.subject)
+            owner_by = self._matcher.owner_by
+            owner = worst(owner_by(remains.subject, place), owner_by(remains.patient, place))
         if owner is Ownership.OTHER:
             self._leave_out(resource_type, contents, Ownership.OTHER)
             return
@@ -350,6 +419,8 @@ class _Reader:
     def _bury(self, resource_type: str, remains: Remains, contents: Contents) -> None:
         """Make sure that nobody concludes the absence of what an unusable resource may have said."""
         code = remains.code
+        if resource_type == OBSERVATION and not self._sieve.is_judgeable(code):
+            code = None
         if resource_type == OBSERVATION and code is not None:
             if self._sieve.may_matter(resource_type, code):
                 self._salvage(resource_type, remains, code)
@@ -370,43 +441,6 @@ _USABLE = frozenset({Ownership.OWN, Ownership.UNSTATED})
 _NAMED_TYPES = READ_TYPES | REFERABLE_TYPES | frozenset(FOREIGN_TYPES) | {_BUNDLE, _OUTCOME}
 
 
-def _has_no_subject(resource: lean.Resource) -> bool:
-    subject = resource.subject or resource.patient
-    return subject is None or not subject.reference
-
-
-def _is_given(raw: msgspec.Raw) -> bool:
-    return bytes(raw) not in (b"", b"null", b'""')
-
-
-def _is_error(outcome: Head) -> bool:
-    """Whether an OperationOutcome says more than "nothing found": error, fatal, or nothing readable."""
-    try:
-        issues = _outcome_issues.decode(outcome.issue)
-    except UNREADABLE:
-        return True
-    severities = {(issue.severity or "").lower() for issue in issues}
-    return not severities or not severities <= _NO_DATA
-
-
-def _total(bundle: Head) -> int | None:
-    try:
-        return _number.decode(bundle.total)
-    except UNREADABLE:
-        return None
-
-
 def _fullness(resource: lean.Resource) -> tuple[int, bytes]:
     text = msgspec.json.encode(resource)
     return len(text), text
-
-
-def _referables(store: ResourceStore, places: Sequence[Place]) -> Iterator[Referable]:
-    """Yield the resources that others refer to; an unreadable one is as if not supplied."""
-    for place in places:
-        try:
-            entry = store.entry(place)
-        except UNREADABLE:
-            continue
-        if entry.resource is not None:
-            yield Referable(place.key, entry.fullUrl, entry.resource)

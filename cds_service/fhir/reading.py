@@ -53,12 +53,14 @@ class Reading:
         zone: ZoneInfo,
         today: date,
         resolve: Callable[[Reference, Item], Resource | None],
+        text: Callable[[Item], bytes] = lambda _: b"{}",
     ) -> None:
         """Start with empty memos and nothing logged."""
         self.terminology = terminology
         self.zone = zone
         self.today = today
         self.resolve = resolve
+        self.text = text
         self.issues = IssueLog()
         self._groups: dict[tuple[str | None, str | None], frozenset[str]] = {}
         self._text_groups: dict[str, frozenset[str]] = {}

@@ -1,39 +1,31 @@
-"""References between resources: relative, absolute, contained; and whose record a resource is.
+"""References between resources: relative, absolute, contained.
 
 An absolute reference counts only under the address of the client's FHIR server, because ids are unique
 within one server only.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from urllib.parse import urlsplit
 
 import msgspec
 
 from cds_service.fhir import lean
+from cds_service.fhir.decoding import UNREADABLE, Place, ResourceStore
 
 REFERABLE_TYPES = frozenset({"Medication"})
 """The types that something we read refers to; only these are kept for look-up."""
 
-_RESTFUL = re.compile(r"(?:([a-zA-Z]+://[^\s?#]*)/)?([A-Za-z]+)/([^\s/?#]+)")
+_RESTFUL = re.compile(
+    r"(?:([a-zA-Z]+://[^\s?#]*)/)?([A-Za-z]+)/([^\s/?#]+)(?:/_history/[A-Za-z0-9.-]{1,64})?"
+)
 
 MAX_REFERENCE = 2048
 """Longer references are not followed."""
 
 
-_reference = msgspec.json.Decoder(lean.Reference | None)
 _resource = msgspec.json.Decoder(lean.Resource | None)
-
-
-class Ownership(Enum):
-    """Whose resource it is, as far as its subject says."""
-
-    OWN = "this patient"
-    UNSTATED = "no subject given"
-    OTHER = "another patient"
-    UNVERIFIABLE = "cannot be told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +41,7 @@ def parse_reference(reference: str) -> Target | None:
     """Return the parts of a relative or absolute RESTful reference, None for any other form."""
     if len(reference) > MAX_REFERENCE:
         return None
-    head, _, _version = reference.partition("/_history/")
-    match = _RESTFUL.fullmatch(head.strip())
+    match = _RESTFUL.fullmatch(reference.strip())
     if match is None:
         return None
     base, resource_type, resource_id = match[1] or "", match[2], match[3]
@@ -66,65 +57,6 @@ def normalise_base(address: str) -> str:
     except ValueError:
         return address.strip().rstrip("/")
     return f"{parts.scheme.lower()}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
-
-
-class PatientMatcher:
-    """Tells whether a subject is the patient of the call."""
-
-    def __init__(
-        self,
-        patient_id: str,
-        fhir_server: str | None,
-        find_names: Callable[[], Iterable[str]] = tuple,
-    ) -> None:
-        """`find_names` gives the entry addresses of the patient's own resource; asked at most once."""
-        self._patient_id = patient_id
-        self._base = normalise_base(fhir_server) if fhir_server else None
-        self._find_names = find_names
-        self._names: frozenset[str] | None = None
-        self._known = {f"Patient/{patient_id}": Ownership.OWN}
-
-    def owner_of_patient(self, resource_id: str | int | None) -> Ownership:
-        """Return whose resource a Patient of this id is."""
-        return Ownership.OWN if str(resource_id) == self._patient_id else Ownership.OTHER
-
-    def owner(self, subject: lean.Reference | None) -> Ownership:
-        """Return whose resource it is that has this subject."""
-        reference = subject.reference if subject is not None else None
-        if not reference:
-            return Ownership.UNSTATED
-        known = self._known.get(reference)
-        if known is None:
-            known = self._known[reference] = self._judge(reference)
-        return known
-
-    def owner_of_raw(self, subject: msgspec.Raw) -> Ownership:
-        """Return the same for a subject that was not decoded yet."""
-        if subject is lean.ABSENT:
-            return Ownership.UNSTATED
-        try:
-            return self.owner(_reference.decode(subject))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return Ownership.UNVERIFIABLE
-
-    def _judge(self, reference: str) -> Ownership:
-        if reference.startswith("urn:"):
-            # Only an address that is no server's: a Bundle cannot vouch for a foreign server.
-            return Ownership.OWN if reference in self._own_names() else Ownership.UNVERIFIABLE
-        target = parse_reference(reference)
-        if target is None:
-            return Ownership.UNVERIFIABLE
-        if target.resource_type != "Patient" or target.resource_id != self._patient_id:
-            return Ownership.OTHER
-        # Without an address of the server in the call, type and id decide: nothing contradicts them.
-        if not target.base or self._base is None or target.base == self._base:
-            return Ownership.OWN
-        return Ownership.UNVERIFIABLE
-
-    def _own_names(self) -> frozenset[str]:
-        if self._names is None:
-            self._names = frozenset({*self._find_names(), f"urn:uuid:{self._patient_id}"})
-        return self._names
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +85,13 @@ class ReferenceIndex:
             return _contained(owner, address[1:])
         return self._look_up(address.strip(), key)
 
+    def id_on_server(self, address: str, resource_type: str) -> str | None:
+        """Return the id of a resource of this type on the client's own server, None for anything else."""
+        target = parse_reference(address)
+        if target is None or target.resource_type != resource_type or not self._is_trusted(target):
+            return None
+        return target.resource_id
+
     def _look_up(self, address: str, key: str) -> lean.Resource | None:
         index = self._index()
         names = [address]
@@ -173,6 +112,17 @@ class ReferenceIndex:
         if self._by_name is None:
             self._by_name = _index(self.find())
         return self._by_name
+
+
+def find_referables(store: ResourceStore, places: Iterable[Place]) -> Iterator[Referable]:
+    """Yield the resources that others refer to; an unreadable one is as if not supplied."""
+    for place in places:
+        try:
+            entry = store.entry(place)
+        except UNREADABLE:
+            continue
+        if entry.resource is not None:
+            yield Referable(place.key, entry.fullUrl, entry.resource)
 
 
 def _contained(owner: lean.Resource, local_id: str) -> lean.Resource | None:

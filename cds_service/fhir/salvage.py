@@ -45,6 +45,7 @@ class Remains:
     status: str | None = None
     when: str | None = None
     subject: lean.Reference | None = None
+    patient: lean.Reference | None = None
 
 
 def salvage(raw: bytes) -> Remains:
@@ -65,7 +66,8 @@ def salvage(raw: bytes) -> Remains:
             parts.authoredOn,
             parts.dateAsserted,
         ),
-        subject=_read(_reference, parts.subject) or _read(_reference, parts.patient),
+        subject=_read(_reference, parts.subject),
+        patient=_read(_reference, parts.patient),
     )
 
 
@@ -83,7 +85,8 @@ def remains_of(resource: lean.Resource) -> Remains:
         or resource.issued
         or resource.authoredOn
         or resource.dateAsserted,
-        subject=resource.subject or resource.patient,
+        subject=resource.subject,
+        patient=resource.patient,
     )
 
 

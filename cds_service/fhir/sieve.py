@@ -15,10 +15,11 @@ from cds_service.fhir.needs import READ_OBSERVATION_GROUPS
 from cds_service.knowledge import Terminology
 
 _LABORATORY = "laboratory"
-# An Observation or Condition may name a family history of restless legs (factors.md 2.2).
+# An Observation or Condition may name a family history of restless legs (docs/rules.md R9.5).
 _FAMILY_WORD = "restless"
 _ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
-# Codes that end a pregnancy, and the chapter that dates it, are read as codes (factors.md 2.4).
+_SNOMED_CT = "http://snomed.info/sct"
+# Codes that end a pregnancy, and the chapter that dates it, are read as codes (docs/rules.md R9.3).
 _OBSTETRIC = ("O", "Z37", "Z39")
 
 _ORDER_STEMS = ("iron", "ferr")
@@ -76,6 +77,20 @@ class Sieve:
         check = self._checks.get(resource_type)
         return check is None or check(code)
 
+    def is_judgeable(self, code: lean.CodeableConcept | None) -> bool:
+        """Whether anything tells what an Observation measures: words, or a code of a named system.
+
+        Not one of SNOMED CT, which has codes for all that is read and of which none is known here.
+        """
+        if code is None:
+            return False
+        if code.text and code.text.strip():
+            return True
+        for coding in code.coding or ():
+            if coding.code and self._system(coding) not in {"", _SNOMED_CT}:
+                return True
+        return any(text.strip() for text in _texts(code))
+
     def is_laboratory(self, resource: lean.Resource) -> bool:
         """Whether an Observation is a laboratory result: by category, or by a code of the iron studies."""
         return _is_laboratory_category(resource.category) or any(
@@ -85,13 +100,15 @@ class Sieve:
 
     def _judge(self, code: bytes, resource_type: str) -> bool:
         if not code or code == b"null":
-            # A medicine may be named by a reference; anything else without a code says nothing.
-            return resource_type.startswith("Medication")
+            # A medicine may be named by a reference, and an Observation may be any result; anything else
+            # without a code says nothing.
+            return resource_type.startswith(("Medication", "Observation"))
         try:
             concept = _concept.decode(code)
         except UNREADABLE:
             return True
-        return self._checks[resource_type](concept)
+        is_hidden = resource_type == "Observation" and not self.is_judgeable(concept)
+        return is_hidden or self._checks[resource_type](concept)
 
     def _keeps_component(self, raw: msgspec.Raw) -> bool:
         try:
@@ -101,7 +118,7 @@ class Sieve:
         return any(part.code is not None and self._is_read_observation(part.code) for part in parts)
 
     def _is_read_observation(self, code: lean.CodeableConcept) -> bool:
-        """Words count only without a LOINC code (factors.md section 0, code systems)."""
+        """Words count only without a LOINC code (docs/rules.md R8.13)."""
         is_local = True
         for coding in code.coding or ():
             if coding.code and self._system(coding) == LOINC:

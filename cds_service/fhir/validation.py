@@ -1,94 +1,47 @@
-"""L1, the second level of strictness: full validation of the resources that decide.
+"""L1, the second level of strictness: full validation of the resources that decide, as they were sent.
 
-The one door to fhir.resources. Its R4B classes read FHIR R4 for our types; what they do not check (codes
-of required value sets) is checked here. No message of the library is passed on: it holds what it refused.
+The one door to fhir.resources. Its R4B classes read FHIR R4 for our types, its plain ones R5, and it has
+STU3; for DSTU2 there is an own checker. What the library does not check (codes of required value sets) is
+checked here. No message of the library is passed on: it holds what it refused.
 """
 
 import importlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cache
 from typing import Any
 
 import fhir.resources.R4B
 from pydantic import ValidationError
 
-from cds_service.fhir import lean
+from cds_service.fhir import check_dstu2, convert_r5, convert_stu3, lean
+from cds_service.fhir.bounds import OutOfBounds, load_bounded
 from cds_service.fhir.cleanup import Json, clean
+from cds_service.fhir.releases import RELEASES, Release
+from cds_service.fhir.versions import FhirVersion
 
-_PACKAGE = fhir.resources.R4B.__name__
+_PACKAGES = {
+    FhirVersion.R4: fhir.resources.R4B.__name__,
+    FhirVersion.R5: fhir.resources.__name__,
+    FhirVersion.STU3: f"{fhir.resources.__name__}.STU3",
+}
+"""The model packages; those of R5 and STU3 are imported when the first such resource decides something."""
 _MOST_REPAIRS = 3
+# A resource with more is not untidy.
+_MOST_FAULTS = 100
 
-_READ_ELEMENTS = frozenset(lean.Resource.__struct_fields__) - {"name", "requester", "participant"}
-
-_STATUS = frozenset({"unknown", "entered-in-error"})
-_REQUEST_STATUS = _STATUS | {"draft", "active", "on-hold", "revoked", "completed"}
-_INTENTS = frozenset(
-    {
-        "proposal",
-        "plan",
-        "order",
-        "original-order",
-        "reflex-order",
-        "filler-order",
-        "instance-order",
-        "option",
-    }
+_READ_ELEMENTS = (
+    frozenset(lean.Resource.__struct_fields__) - {"name", "requester", "participant"}
+    | convert_r5.READ_ELEMENTS
+    | convert_stu3.READ_ELEMENTS
 )
 
-_CODES: Mapping[str, Mapping[str, frozenset[str]]] = {
-    "Patient": {"gender": frozenset({"male", "female", "other", "unknown"})},
-    "Observation": {
-        "status": _STATUS | {"registered", "preliminary", "final", "amended", "corrected", "cancelled"}
-    },
-    "MedicationStatement": {
-        "status": _STATUS | {"active", "completed", "intended", "stopped", "on-hold", "not-taken"}
-    },
-    "MedicationRequest": {
-        "status": _STATUS | {"active", "on-hold", "cancelled", "completed", "stopped", "draft"},
-        "intent": _INTENTS,
-    },
-    "MedicationAdministration": {
-        "status": _STATUS | {"in-progress", "not-done", "on-hold", "completed", "stopped"}
-    },
-    "Procedure": {
-        "status": _STATUS | {"preparation", "in-progress", "not-done", "on-hold", "stopped", "completed"}
-    },
-    "ServiceRequest": {"status": _REQUEST_STATUS, "intent": _INTENTS | {"directive"}},
-    "AllergyIntolerance": {"criticality": frozenset({"low", "high", "unable-to-assess"})},
-    "FamilyMemberHistory": {
-        "status": frozenset({"partial", "completed", "entered-in-error", "health-unknown", "unknown"})
-    },
-}
-"""Elements with a required value set that the library does not check (FHIR R4)."""
-
-_CONCEPT_CODES: Mapping[str, Mapping[str, frozenset[str]]] = {
-    "Condition": {
-        "clinicalStatus": frozenset(
-            {"active", "recurrence", "relapse", "inactive", "remission", "resolved", "unknown"}
-        ),
-        "verificationStatus": frozenset(
-            {
-                "unconfirmed",
-                "provisional",
-                "differential",
-                "confirmed",
-                "refuted",
-                "entered-in-error",
-                "unknown",
-            }
-        ),
-    },
-    "AllergyIntolerance": {
-        "clinicalStatus": frozenset({"active", "inactive", "resolved", "unknown"}),
-        "verificationStatus": frozenset(
-            {"unconfirmed", "presumed", "confirmed", "refuted", "entered-in-error", "unknown"}
-        ),
-    },
-}
+_ALWAYS_KEPT = _READ_ELEMENTS | {"id", "resourceType"}
+# Of a choice, an element of a kind that is not read may still contradict the one that is.
+_CHOICE = re.compile(r"_?(?:value|effective|onset|abatement|medication|performed|occurrence|deceased)[A-Z]")
 
 _WARM_UP: Mapping[str, Json] = {
     "Patient": {"name": [{"family": "A"}], "birthDate": "2000-01-01"},
@@ -133,20 +86,29 @@ class Verdict:
     reason: str = ""
 
 
-def validate(text: bytes, resource_type: str, patient_id: str) -> Verdict:
-    """Return the verdict on the JSON text of one resource of a type that we read."""
+def validate(
+    text: bytes, resource_type: str, patient_id: str, version: FhirVersion = FhirVersion.R4
+) -> Verdict:
+    """Return the verdict on the JSON text of one resource of a type that we read, in the release it is in."""
     try:
-        resource = json.loads(text, parse_float=Decimal)
-    except (ValueError, RecursionError):
-        return Verdict(is_valid=False, reason="not readable JSON")
+        resource = load_bounded(text)
+    except OutOfBounds as error:
+        return Verdict(is_valid=False, reason=str(error))
     if not isinstance(resource, dict) or resource.get("resourceType") != resource_type:
         return Verdict(is_valid=False, reason="not the expected type")
-    cleaned = clean(resource, patient_id)
+    release = RELEASES[version]
+    unknown = 0
+    if version is not FhirVersion.DSTU2:
+        resource, unknown = _read_part(resource, resource_type, version)
+    cleaned = clean(resource, patient_id, release)
+    cleaned.counts["unknown element"] += unknown
     if cleaned.is_too_deep:
         return Verdict(is_valid=False, reason="nested too deeply")
-    reason = _find_code_outside(cleaned.resource, resource_type) or _find_fault(
-        cleaned.resource, resource_type, cleaned.counts
-    )
+    reason = _find_code_outside(cleaned.resource, resource_type, release)
+    if not reason and version is FhirVersion.DSTU2:
+        reason = check_dstu2.find_fault(cleaned.resource, resource_type)
+    elif not reason:
+        reason = _find_fault(cleaned.resource, resource_type, version, cleaned.counts)
     return Verdict(not reason, dict(+cleaned.counts), reason)
 
 
@@ -159,18 +121,38 @@ def warm_up() -> None:
 
 
 @cache
-def _model(resource_type: str) -> Any:  # noqa: ANN401 - the library's declared types are not kept at run time
-    module = importlib.import_module(f"{_PACKAGE}.{resource_type.lower()}")
+def _model(resource_type: str, version: FhirVersion) -> Any:  # noqa: ANN401 - the library's declared types are not kept at run time
+    module = importlib.import_module(f"{_PACKAGES[version]}.{resource_type.lower()}")
     return getattr(module, resource_type)
 
 
-def _find_code_outside(resource: Json, resource_type: str) -> str:
+@cache
+def _element_names(resource_type: str, version: FhirVersion) -> frozenset[str]:
+    fields = _model(resource_type, version).model_fields
+    return frozenset({str(part.alias or name) for name, part in fields.items()} | {"resourceType"})
+
+
+def _read_part(resource: Json, resource_type: str, version: FhirVersion) -> tuple[Json, int]:
+    """Return what is read of a resource, and how many of its elements FHIR does not know.
+
+    Whatever the rest holds and however much it is, it decides nothing.
+    """
+    known = _element_names(resource_type, version)
+    part = {
+        name: value
+        for name, value in resource.items()
+        if name in known and (name.removeprefix("_") in _ALWAYS_KEPT or _CHOICE.match(name))
+    }
+    return part, sum(name not in known for name in resource)
+
+
+def _find_code_outside(resource: Json, resource_type: str, release: Release) -> str:
     """Return the element whose code is outside its value set, "" when there is none."""
-    for element, codes in _CODES.get(resource_type, {}).items():
+    for element, codes in release.codes.get(resource_type, {}).items():
         code = resource.get(element)
         if code is not None and (not isinstance(code, str) or code not in codes):
             return f"{element}: code outside its value set"
-    for element, codes in _CONCEPT_CODES.get(resource_type, {}).items():
+    for element, codes in release.concepts.get(resource_type, {}).items():
         found = _codes_of(resource.get(element))
         if found and not found & codes:
             return f"{element}: code outside its value set"
@@ -185,7 +167,7 @@ def _codes_of(concept: object) -> set[object]:
     return {code for code in codes if isinstance(code, str)}
 
 
-def _find_fault(resource: Json, resource_type: str, counts: Counter[str]) -> str:
+def _find_fault(resource: Json, resource_type: str, version: FhirVersion, counts: Counter[str]) -> str:
     """Return why the library refuses a resource, "" when it accepts it.
 
     An element that FHIR does not know is dropped, a single object where a list belongs is put into one,
@@ -193,17 +175,19 @@ def _find_fault(resource: Json, resource_type: str, counts: Counter[str]) -> str
     """
     for _ in range(_MOST_REPAIRS):
         try:
-            _model(resource_type).model_validate(resource)
+            _model(resource_type, version).model_validate(resource)
         except ValidationError as error:
+            if error.error_count() > _MOST_FAULTS:
+                return f"does not fit its FHIR {version} definition"
             errors = error.errors(include_input=False, include_url=False, include_context=False)
             repaired = [_repair(resource, one["type"], one["loc"], counts) for one in errors]
             if not all(repaired):
-                return "does not fit its FHIR R4 definition"
-        except (KeyError, RecursionError, TypeError, ValueError, AttributeError):
+                return f"does not fit its FHIR {version} definition"
+        except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError):
             return "cannot be validated"
         else:
             return ""
-    return "does not fit its FHIR R4 definition"
+    return f"does not fit its FHIR {version} definition"
 
 
 def _repair(resource: Json, kind: str, path: tuple[int | str, ...], counts: Counter[str]) -> bool:

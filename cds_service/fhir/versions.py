@@ -1,12 +1,12 @@
-"""Which FHIR version a resource is written in, by shapes that R4 does not have.
+"""Which FHIR release a resource is written in, by its shape and by what the client says.
 
-A version that we do not read makes its need failed, never empty. Most shapes are common to the versions;
-what cannot be told from R4 means the same as in R4. Untidy R4 (a single `category` object where a list
-belongs) stays R4.
+Every mark of a shape leaves the releases in which it can stand. A resource without R4 among them is
+converted first (`fhir.translation`); one without any release makes its need failed, never empty. Most
+shapes are common to the releases, and untidy R4 (a single `category` object where a list belongs) stays R4.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -15,13 +15,27 @@ from cds_service.fhir import lean
 
 
 class FhirVersion(StrEnum):
-    """The FHIR releases told apart."""
+    """The FHIR releases told apart; R4B reads as R4, `OTHER` is one that we do not read."""
 
     DSTU2 = "DSTU2"
     STU3 = "STU3"
     R4 = "R4"
     R5 = "R5"
+    OTHER = "other"
 
+
+Versions = frozenset[FhirVersion]
+
+_D2, _S3, _R4, _R5 = FhirVersion.DSTU2, FhirVersion.STU3, FhirVersion.R4, FhirVersion.R5
+READ_VERSIONS = (_R4, _R5, _S3, _D2)
+"""The releases that are read; where shapes leave several, the first of them."""
+
+_ALL = frozenset(READ_VERSIONS)
+_NONE: Versions = frozenset()
+_ONLY_D2, _ONLY_S3, _ONLY_R5 = frozenset({_D2}), frozenset({_S3}), frozenset({_R5})
+_UNTIL_S3, _UNTIL_R4 = frozenset({_D2, _S3}), frozenset({_D2, _S3, _R4})
+_SINCE_S3, _SINCE_R4 = frozenset({_S3, _R4, _R5}), frozenset({_R4, _R5})
+_NOT_S3 = frozenset({_D2, _R4, _R5})
 
 FOREIGN_TYPES: Mapping[str, str] = {
     "MedicationOrder": "MedicationRequest",
@@ -30,21 +44,32 @@ FOREIGN_TYPES: Mapping[str, str] = {
     "ProcedureRequest": "ServiceRequest",
     "ReferralRequest": "ServiceRequest",
 }
-"""Resource types that R4 no longer has, with the R4 type whose need they would fill."""
+"""Resource types that R4 no longer has, with the R4 type whose need they fill."""
+
+_TYPE_VERSIONS: Mapping[str, Versions] = {
+    "MedicationOrder": _ONLY_D2,
+    # from before DSTU2
+    "MedicationPrescription": _NONE,
+    "DiagnosticOrder": _ONLY_D2,
+    "ProcedureRequest": _UNTIL_S3,
+    "ReferralRequest": _UNTIL_S3,
+}
 
 _FAMILY_LIST = re.compile(rb'"family"\s*:\s*\[')
+_FAMILY_TEXT = re.compile(rb'"family"\s*:\s*"')
 _OLD_CATEGORY_SYSTEM = "http://hl7.org/fhir/observation-category"
 
 _HINTS: tuple[tuple[re.Pattern[str], FhirVersion], ...] = (
-    (re.compile(r"dstu|^2$|(?<![\d.])[01]\.\d"), FhirVersion.DSTU2),
-    (re.compile(r"stu\s*3|\br3\b|^3$|(?<![\d.])3\.\d"), FhirVersion.STU3),
-    (re.compile(r"\br4b?\b|^4$|(?<![\d.])4\.\d"), FhirVersion.R4),
-    (re.compile(r"\br[56]\b|^[56]$|(?<![\d.])[56]\.\d"), FhirVersion.R5),
+    (re.compile(r"dstu[\s_-]*1|\br6\b|^[16]$|(?<![\d.])(?:0|6)\.\d"), FhirVersion.OTHER),
+    (re.compile(r"dstu|\br2\b|^2$|(?<![\d.])1\.\d"), _D2),
+    (re.compile(r"stu\s*3|\br3\b|^3$|(?<![\d.])3\.\d"), _S3),
+    (re.compile(r"\br4b?\b|^4$|(?<![\d.])4\.\d"), _R4),
+    (re.compile(r"\br5\b|^5$|(?<![\d.])5\.\d"), _R5),
 )
 
 
 def version_of_hint(hint: str | None) -> FhirVersion | None:
-    """Return the version that a client names ("R4", "STU3", "4.0.1"), None when it names none we know."""
+    """Return the release that a client names ("R4", "STU3", "4.0.1"), None when it names none we know."""
     text = (hint or "").strip().lower()[:40]
     for pattern, version in _HINTS:
         if pattern.search(text):
@@ -52,10 +77,25 @@ def version_of_hint(hint: str | None) -> FhirVersion | None:
     return None
 
 
-def foreign_version(resource: lean.Resource) -> FhirVersion | None:
-    """Return the version of a resource that is certainly not R4, None when it can be read as R4."""
+def is_foreign(resource: lean.Resource) -> bool:
+    """Whether a resource is certainly not R4."""
     check = _CHECKS.get(resource.resourceType or "")
-    return check(resource) if check else None
+    return check is not None and any(_R4 not in mark for mark in check(resource))
+
+
+def versions_of(resource: lean.Resource) -> Versions:
+    """Return the releases in which a resource can be written, none when its marks contradict each other."""
+    versions = _TYPE_VERSIONS.get(resource.resourceType or "", _ALL)
+    check = _CHECKS.get(resource.resourceType or "")
+    return versions.intersection(*check(resource)) if check is not None else versions
+
+
+def likely_versions(resource: lean.Resource) -> Versions:
+    """Return the same narrowed by what a release requires; it tells what the rest is written in."""
+    versions = versions_of(resource)
+    habit = _HABITS.get(resource.resourceType or "")
+    likely = versions.intersection(*habit(resource)) if habit is not None else versions
+    return likely or versions
 
 
 def is_foreign_observation(category: msgspec.Raw, context: msgspec.Raw) -> bool:
@@ -70,78 +110,124 @@ def _has(raw: msgspec.Raw) -> bool:
     return raw is not lean.ABSENT and bytes(raw) != b"null"
 
 
-def _patient(resource: lean.Resource) -> FhirVersion | None:
+Marks = Iterator[Versions]
+
+
+def _patient(resource: lean.Resource) -> Marks:
     """DSTU2 has a list of family names."""
-    return FhirVersion.DSTU2 if _FAMILY_LIST.search(bytes(resource.name)) else None
+    name = bytes(resource.name)
+    if _FAMILY_LIST.search(name):
+        yield _ONLY_D2
 
 
-def _observation(resource: lean.Resource) -> FhirVersion | None:
+def _observation(resource: lean.Resource) -> Marks:
     category = resource.category
     if isinstance(category, lean.CodeableConcept):
         systems = [coding.system for coding in category.coding or ()]
         if _OLD_CATEGORY_SYSTEM in systems:
-            return FhirVersion.DSTU2
-    return FhirVersion.STU3 if _has(resource.context) else None
+            yield _ONLY_D2
+    if _has(resource.context):
+        yield _ONLY_S3
 
 
-def _condition(resource: lean.Resource) -> FhirVersion | None:
-    if resource.patient is not None and resource.subject is None:
-        return FhirVersion.DSTU2
-    if isinstance(resource.clinicalStatus, str) or isinstance(resource.verificationStatus, str):
-        return FhirVersion.STU3
+def _condition(resource: lean.Resource) -> Marks:
+    yield from _subject(resource)
+    for status in (resource.clinicalStatus, resource.verificationStatus):
+        if status is not None:
+            yield _UNTIL_S3 if isinstance(status, str) else _SINCE_R4
     if _has(resource.assertedDate) or _has(resource.context):
-        return FhirVersion.STU3
-    return FhirVersion.R5 if _has(resource.participant) else None
+        yield _ONLY_S3
+    if _has(resource.participant):
+        yield _ONLY_R5
 
 
-def _medication_statement(resource: lean.Resource) -> FhirVersion | None:
-    if resource.wasNotTaken is not None or (resource.patient is not None and resource.subject is None):
-        return FhirVersion.DSTU2
-    if resource.taken is not None:
-        return FhirVersion.STU3
-    return FhirVersion.R5 if _has(resource.medication) else None
-
-
-def _medication_request(resource: lean.Resource) -> FhirVersion | None:
+def _subject(resource: lean.Resource) -> Marks:
+    """DSTU2 calls the subject of these types the patient."""
     if resource.patient is not None and resource.subject is None:
-        return FhirVersion.DSTU2
+        yield _ONLY_D2
+
+
+def _medicine(resource: lean.Resource) -> Marks:
+    yield from _subject(resource)
+    if _has(resource.medication):
+        yield _ONLY_R5
+    if resource.medicationCodeableConcept is not None or resource.medicationReference is not None:
+        yield _UNTIL_R4
+    dosages = resource.dosageInstruction or (resource.dosage if isinstance(resource.dosage, list) else ())
+    if any(_has(dosage.doseQuantity) for dosage in dosages or ()):
+        yield _UNTIL_S3
+
+
+def _medication_statement(resource: lean.Resource) -> Marks:
+    yield from _medicine(resource)
+    if resource.wasNotTaken is not None:
+        yield _ONLY_D2
+    if resource.taken is not None:
+        yield _ONLY_S3
+
+
+def _medication_request(resource: lean.Resource) -> Marks:
+    yield from _medicine(resource)
     requester = resource.requester
     if _has(resource.context) or (requester is not lean.ABSENT and b'"agent"' in bytes(requester)):
-        return FhirVersion.STU3
-    return FhirVersion.R5 if _has(resource.medication) else None
+        yield _ONLY_S3
 
 
-def _medication_administration(resource: lean.Resource) -> FhirVersion | None:
-    if _has(resource.wasNotGiven) or (resource.patient is not None and resource.subject is None):
-        return FhirVersion.DSTU2
+def _medication_administration(resource: lean.Resource) -> Marks:
+    yield from _medicine(resource)
+    if _has(resource.wasNotGiven):
+        yield _ONLY_D2
     if _has(resource.notGiven):
-        return FhirVersion.STU3
-    is_r5 = _has(resource.medication) or resource.occurrenceDateTime is not None
-    return FhirVersion.R5 if is_r5 else None
+        yield _ONLY_S3
+    if resource.occurrenceDateTime is not None:
+        yield _ONLY_R5
 
 
-def _procedure(resource: lean.Resource) -> FhirVersion | None:
+def _procedure(resource: lean.Resource) -> Marks:
     if _has(resource.notPerformed):
-        return FhirVersion.DSTU2
+        yield _ONLY_D2
     if _has(resource.notDone) or _has(resource.context):
-        return FhirVersion.STU3
-    return FhirVersion.R5 if resource.occurrenceDateTime is not None else None
+        yield _ONLY_S3
+    if resource.occurrenceDateTime is not None or _has(resource.occurrencePeriod):
+        yield _ONLY_R5
+    if resource.performedDateTime is not None or resource.performedPeriod is not None:
+        yield _UNTIL_R4
 
 
-def _allergy(resource: lean.Resource) -> FhirVersion | None:
+def _allergy(resource: lean.Resource) -> Marks:
     if _has(resource.substance):
-        return FhirVersion.DSTU2
-    if _has(resource.assertedDate) or isinstance(resource.clinicalStatus, str):
-        return FhirVersion.STU3
-    is_r5 = _has(resource.participant) or bytes(resource.type)[:1] == b"{"
-    return FhirVersion.R5 if is_r5 else None
+        yield _ONLY_D2
+    if _has(resource.assertedDate):
+        yield _ONLY_S3
+    for status in (resource.clinicalStatus, resource.verificationStatus):
+        if status is not None:
+            yield _ONLY_S3 if isinstance(status, str) else _SINCE_R4
+    manifestations = [one for part in resource.reaction or () for one in part.manifestation or ()]
+    if (
+        _has(resource.participant)
+        or bytes(resource.type)[:1] == b"{"
+        or any(_is_referring(one) for one in manifestations)
+    ):
+        yield _ONLY_R5
 
 
-def _service_request(resource: lean.Resource) -> FhirVersion | None:
-    return FhirVersion.R5 if resource.code is not None and _has(resource.code.concept) else None
+def _is_referring(concept: lean.CodeableConcept) -> bool:
+    """Whether R5's CodeableReference stands where R4 has a CodeableConcept."""
+    return _has(concept.concept) or _has(concept.reference)
 
 
-_CHECKS: Mapping[str, Callable[[lean.Resource], FhirVersion | None]] = {
+def _service_request(resource: lean.Resource) -> Marks:
+    yield _SINCE_R4
+    if resource.code is not None and _is_referring(resource.code):
+        yield _ONLY_R5
+
+
+def _family_history(resource: lean.Resource) -> Marks:
+    if _has(resource.notDone):
+        yield _ONLY_S3
+
+
+_CHECKS: Mapping[str, Callable[[lean.Resource], Marks]] = {
     "Patient": _patient,
     "Observation": _observation,
     "Condition": _condition,
@@ -151,4 +237,36 @@ _CHECKS: Mapping[str, Callable[[lean.Resource], FhirVersion | None]] = {
     "Procedure": _procedure,
     "AllergyIntolerance": _allergy,
     "ServiceRequest": _service_request,
+    "FamilyMemberHistory": _family_history,
+}
+
+
+def _habit_of_subject(resource: lean.Resource) -> Marks:
+    if resource.subject is not None:
+        yield _SINCE_S3
+
+
+def _habit_of_statement(resource: lean.Resource) -> Marks:
+    yield from _habit_of_subject(resource)
+    if resource.taken is None:
+        yield _NOT_S3
+
+
+def _habit_of_request(resource: lean.Resource) -> Marks:
+    """An order of STU3 has an intent, one of DSTU2 has none."""
+    yield _SINCE_S3 if resource.intent else _ONLY_D2
+
+
+def _habit_of_patient(resource: lean.Resource) -> Marks:
+    if _FAMILY_TEXT.search(bytes(resource.name)):
+        yield _SINCE_S3
+
+
+_HABITS: Mapping[str, Callable[[lean.Resource], Marks]] = {
+    "Patient": _habit_of_patient,
+    "Condition": _habit_of_subject,
+    "MedicationStatement": _habit_of_statement,
+    "MedicationAdministration": _habit_of_subject,
+    "ProcedureRequest": _habit_of_request,
+    "ReferralRequest": _habit_of_request,
 }

@@ -20,6 +20,9 @@ _QUOTES = str.maketrans("", "", "'`\u2019\u00b4\u00ae\u2122")
 _IRON = "iron"
 _FE = "fe"
 _FERROUS_FUMARATE = "ferrous fumarate"
+# To swallow in most countries, by injection in some.
+_POLYMALTOSE = "ferric polymaltose"
+_INJECTION = "injection"
 _ORAL_IRON = frozenset({"ORAL_IRON", "IRON_ANY"})
 _IV_IRON = frozenset({"IV_IRON"})
 _MULTIVITAMIN = frozenset({"IRON_IN_MULTIVITAMIN"})
@@ -30,6 +33,8 @@ _DOXEPIN = "doxepin"
 _SEDATING = frozenset({"ANTIHIST_SEDATING"})
 _LOW_DOSES = frozenset({"3", "6"})
 _MILLIGRAMS = re.compile(r"\b([0-9]+(?:\.[0-9]+)?) mg\b(?! (?:ml|g)\b)")
+# Shorter names are too close to words that mean something else.
+_LETTERS_TO_VARY = 7
 _STRENGTH = re.compile(r"\b([0-9]+(?:\.[0-9]+)?) (mg|mcg|g|%)(?: (ml|hr|h)\b)?")
 _FORM = re.compile(
     r"\b(tablet|capsule|solution|suspension|syrup|elixir|cream|ointment|gel|patch|spray|injection|infusion"
@@ -47,12 +52,16 @@ class ProductIngredient:
 
 @dataclass(frozen=True, slots=True)
 class DrugProduct:
-    """What a code or a text says of a medicine: our ingredients in it, its route, a short name."""
+    """What a code or a text says of a medicine: our ingredients in it, its route, a short name.
+
+    `usual_route` is the one to take when neither the code nor the record names a route.
+    """
 
     ingredients: tuple[ProductIngredient, ...]
     route: str
     name: str
     is_by_text: bool
+    usual_route: str = UNKNOWN
 
 
 class _Name(NamedTuple):
@@ -88,8 +97,16 @@ class Drugs:
     ingredients: Mapping[str, ProductIngredient]
     by_rxnorm: Mapping[str, DrugProduct]
     by_atc: Mapping[str, DrugProduct]
+    iron_by_atc: tuple[tuple[str, DrugProduct], ...]
     names: Mapping[str, tuple[_Name, ...]]
     words: _Words
+
+    def by_atc_code(self, code: str) -> DrugProduct | None:
+        """Return the product of an ATC code in capitals: its ingredient, else the iron of its group."""
+        found = self.by_atc.get(code)
+        if found is not None:
+            return found
+        return next((iron for group, iron in self.iron_by_atc if code.startswith(group)), None)
 
     def by_text(self, text: str) -> DrugProduct | None:
         """Return the product that a text names, None when it names none of our ingredients."""
@@ -147,6 +164,8 @@ class Drugs:
             _regroup(found, _MULTIVITAMIN)
         elif _IRON in found and words.iron_by_vein.search(plain):
             found[_IRON] = ProductIngredient(_IRON, _IV_IRON)
+        elif _POLYMALTOSE in found and self._route(plain) == _INJECTION:
+            found[_POLYMALTOSE] = ProductIngredient(_POLYMALTOSE, _IV_IRON)
 
     def _route(self, plain: str) -> str | None:
         return next((route for route, pattern in self.words.routes if pattern.search(plain)), None)
@@ -191,10 +210,12 @@ def _short_name(found: Sequence[ProductIngredient], plain: str) -> str:
 
 
 # ------------------------------------------------------------------------------------------- loading
-def load_drugs(content: bytes, terms: Mapping[str, Any]) -> Drugs:
-    """Return the index of the packaged `drugs.json`, with the words of medicines."""
+def load_drugs(content: bytes, terms: Mapping[str, Any], extra: Mapping[str, Any]) -> Drugs:
+    """Return the index of the packaged `drugs.json`, with the words of medicines and the extra codes."""
     table = json.loads(content)
-    own = {n: ProductIngredient(n, frozenset(i["groups"])) for n, i in table["ingredients"].items()}
+    groups = {name: i["groups"] for name, i in table["ingredients"].items()}
+    groups |= {row["name"]: row["groups"] for row in extra["ingredient"]}
+    own = {name: ProductIngredient(name, frozenset(g)) for name, g in groups.items()}
     plain = {name: DrugProduct((part,), UNKNOWN, name, is_by_text=False) for name, part in own.items()}
     clinical = [
         DrugProduct(_parts(parts, own), route, name, is_by_text=False)
@@ -203,8 +224,27 @@ def load_drugs(content: bytes, terms: Mapping[str, Any]) -> Drugs:
     by_rxnorm = {code: clinical[number] for code, number in table["clinical_drugs"].items()}
     by_rxnorm |= {code: plain[name] for name, i in table["ingredients"].items() for code in i["rxnorm"]}
     by_atc = {code: plain[name] for name, i in table["ingredients"].items() for code in i["atc"]}
-    names = _index(_names(table["brands"], terms["names"], own))
-    return Drugs(own, by_rxnorm, by_atc, names, _product_words(terms))
+    by_atc |= {code: plain[name] for code, name in extra["atc"].items()}
+    names = _index(_names(table["brands"], terms, own))
+    return Drugs(own, by_rxnorm, by_atc, _iron_by_atc(extra["iron_by_atc"]), names, _product_words(terms))
+
+
+def _iron_by_atc(rows: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, DrugProduct], ...]:
+    """Return the iron of ATC groups, the longest code first."""
+    found = [
+        (
+            row["code"],
+            DrugProduct(
+                (ProductIngredient(row["ingredient"], frozenset(row["groups"])),),
+                row.get("route", UNKNOWN),
+                row.get("name", row["ingredient"]),
+                is_by_text=False,
+                usual_route=row.get("usual_route", UNKNOWN),
+            ),
+        )
+        for row in rows
+    ]
+    return tuple(sorted(found, key=lambda pair: len(pair[0]), reverse=True))
 
 
 def _parts(parts: Iterable[Any], own: Mapping[str, ProductIngredient]) -> tuple[ProductIngredient, ...]:
@@ -213,13 +253,45 @@ def _parts(parts: Iterable[Any], own: Mapping[str, ProductIngredient]) -> tuple[
 
 
 def _names(
-    brands: Mapping[str, Any], others: Mapping[str, Sequence[str]], own: Mapping[str, ProductIngredient]
+    brands: Mapping[str, Any], terms: Mapping[str, Any], own: Mapping[str, ProductIngredient]
 ) -> Iterator[_Name]:
+    """Yield every name; of two with the same words the first counts."""
+    known: set[tuple[str, ...]] = set()
+    for name in (*_own_names(terms["names"], own), *_own_brands(terms, own)):
+        known.add(name.words)
+        yield name
+    for spoken, (parts, route) in brands.items():
+        words = tuple(spoken.split())
+        known.add(words)
+        yield _Name(words, _parts(parts, own), route)
+    for name in _own_names(terms["names"], own):
+        yield from (name._replace(words=w) for w in _other_spellings(name.words) if w not in known)
+
+
+def _own_names(others: Mapping[str, Sequence[str]], own: Mapping[str, ProductIngredient]) -> Iterator[_Name]:
     for name, part in own.items():
         for spelling in (name, *others.get(name, ())):
             yield _Name(tuple(words_of(spelling)), (part,), UNKNOWN)
-    for words, (parts, route) in brands.items():
-        yield _Name(tuple(words.split()), _parts(parts, own), route)
+
+
+def _own_brands(terms: Mapping[str, Any], own: Mapping[str, ProductIngredient]) -> Iterator[_Name]:
+    for route, table in terms["brands"].items():
+        for ingredients, brands in table.items():
+            parts = tuple(own[name] for name in ingredients.split("/"))
+            yield from (_Name(tuple(brand.split()), parts, route) for brand in brands)
+    for row in terms["brand"]:
+        part = ProductIngredient(own[row["ingredient"]].name, frozenset(row["groups"]))
+        yield from (_Name(tuple(brand.split()), (part,), row["route"]) for brand in row["words"])
+    # A longer name without ingredients takes its words away from the shorter one of ours.
+    yield from (_Name(tuple(other.split()), (), UNKNOWN) for other in terms["others"]["words"])
+
+
+def _other_spellings(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield a substance name as languages write it that end it otherwise: "sertralin", "sertralina"."""
+    word = words[0]
+    if len(words) == 1 and len(word) >= _LETTERS_TO_VARY and word.endswith("e"):
+        yield (word[:-1],)
+        yield (f"{word[:-1]}a",)
 
 
 def _index(names: Iterable[_Name]) -> dict[str, tuple[_Name, ...]]:

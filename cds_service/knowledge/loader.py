@@ -107,7 +107,6 @@ def _drug_class(group: str, table: Table) -> DrugClass:
         name=table["name"],
         is_flagged=table["is_flagged"],
         factor_id=table["factor_id"],
-        weight=table["weight"],
         why=table["why"],
         alternative=table["alternative"],
         taper_caution=table["taper_caution"],

@@ -77,7 +77,6 @@ class DrugClass:
     name: str
     is_flagged: bool
     factor_id: str
-    weight: str
     why: str
     alternative: str
     taper_caution: bool

@@ -51,10 +51,6 @@ _ORDERS = {
     "order_iron_panel": "iron panel",
 }
 
-_PARENTERAL_IRON = DrugProduct(
-    (ProductIngredient("iron", frozenset({"IV_IRON"})),), "injection", "iron, parenteral", is_by_text=False
-)
-
 Codes = Mapping[str, tuple[tuple[str, str], ...]]
 """The codes of each group, as system and code."""
 
@@ -79,7 +75,6 @@ class Terminology:
     systems: Mapping[str, str]
     answers: Mapping[str, frozenset[str]]
     in_remission: frozenset[str]
-    parenteral_iron: tuple[str, ...]
 
     def normalise_system(self, uri: str) -> str:
         """Return the canonical URL of a code system, an unknown one as it came."""
@@ -144,11 +139,8 @@ class Terminology:
         return self.drugs.by_rxnorm.get(code)
 
     def drug_by_atc(self, code: str) -> DrugProduct | None:
-        """Return the ingredient of an ATC code of the fifth level, or parenteral iron of any level."""
-        found = self.drugs.by_atc.get(code.upper())
-        if found is None and code.upper().startswith(self.parenteral_iron):
-            return _PARENTERAL_IRON
-        return found
+        """Return the ingredient of an ATC code of the fifth level, or the iron of one of its groups."""
+        return self.drugs.by_atc_code(code.upper())
 
     def drug_by_text(self, text: str) -> DrugProduct | None:
         """Return the product that a text names."""
@@ -165,7 +157,7 @@ def load_terminology(read: Callable[[str], bytes]) -> Terminology:
     observations = dict(_value_sets(read("valuesets/observations.json")))
     terms = tomllib.loads(read("text_terms.toml").decode())
     extra = tomllib.loads(read("extra_codes.toml").decode())
-    drugs = load_drugs(read("drugs.json"), terms["medicines"])
+    drugs = load_drugs(read("drugs.json"), terms["medicines"], extra)
     return Terminology(
         codes={**conditions, **observations, **_ingredient_codes(drugs)},
         ingredients={name: part.groups for name, part in drugs.ingredients.items()},
@@ -179,7 +171,6 @@ def load_terminology(read: Callable[[str], bytes]) -> Terminology:
         systems=_systems(),
         answers={row["code"]: frozenset(row["groups"]) for row in extra["answers"]},
         in_remission=frozenset(c.replace(".", "") for row in extra["in_remission"] for c in row["codes"]),
-        parenteral_iron=tuple(row["code"] for row in extra["parenteral_iron"]),
     )
 
 

@@ -57,10 +57,15 @@ def _depth(body: bytes) -> int:
 
 def _levels(brackets: bytes) -> int:
     """Return how many times the innermost pairs must be taken out until nothing is left."""
+    if brackets.startswith(b"[" * (MAX_DEPTH + 1)):
+        return MAX_DEPTH + 1
     for level in range(MAX_DEPTH + 1):
         if not brackets:
             return level
-        brackets = brackets.replace(b"[]", b"")
+        shorter = brackets.replace(b"[]", b"")
+        if len(shorter) == len(brackets):
+            break
+        brackets = shorter
     return MAX_DEPTH + 1
 
 

@@ -129,6 +129,8 @@ class CardLibrary:
             "Rls": wording["start"],
             "on_record": assessment.rls is not RlsStatus.UNKNOWN,
             "drug_count": len(decision.drugs),
+            "ingredients": tuple(drug.ingredient for drug in decision.drugs),
+            "lines": frozenset(item.line.value for item in decision.lines),
         }
         summary = fitted(
             form,

@@ -3,16 +3,28 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from cds_service.clinical.assessment import Assessment, CardDecision, CardKey, DrugItem, Evidence, Factor
+from cds_service.clinical.assessment import (
+    Assessment,
+    CardDecision,
+    CardKey,
+    DrugItem,
+    Evidence,
+    Factor,
+    Line,
+)
 from cds_service.clinical.facts import Certainty, Presence
 from cds_service.knowledge import Check, DrugClass, Knowledge, RuleDefinition
 from cds_service.rendering.neutral import markdown
-from cds_service.rendering.templates import FormText, Templates
+from cds_service.rendering.templates import Templates
 
 MAX_ITEMS = 6
 """Factors or medicines that are shown in full; the others are named only."""
 
 MAX_NAMED = 12
+
+# What a card says anyway: its own finding, or one factor that holds another.
+_SAID_BY_CARD: Mapping[CardKey, frozenset[str]] = {CardKey.IRON_10: frozenset({"ferritin.inflamed"})}
+_SAID_BY_FACTOR: Mapping[str, str] = {"kidney.disease": "kidney.esrd"}
 
 
 class DetailWriter:
@@ -47,7 +59,9 @@ class DetailWriter:
             f"**{form.finding.render(values)}**",
             self._section("values", own_values + lines["values"]),
             self._section("medicines", self._medicines(decision)),
-            self._section("rule", [*self._rules(decision, form, rules), *lines["rule"]]),
+            self._section(
+                "rule", [*self._rules(decision, form.rule.render(values).strip(), rules), *lines["rule"]]
+            ),
             self._section("options", lines["options"] + own_options),
             self._section("factors", self._factors(decision, assessment)),
             self._section("missing", lines["missing"]),
@@ -67,7 +81,8 @@ class DetailWriter:
         found: dict[str, list[str]] = {"values": [], "options": [], "missing": [], "rule": []}
         if wording["note"]:
             found[wording["note_section"]].append(wording["note"])
-        for item in decision.lines:
+        # The note on assays explains the results, so it stands below all of them.
+        for item in sorted(decision.lines, key=lambda found: found.line is Line.ASSAY):
             text = self._templates.lines[item.line]
             text.wanted.check(item.values, item.line)
             written = text.leaf.render(text.wanted.filled(item.values, markdown))
@@ -75,11 +90,11 @@ class DetailWriter:
                 found[text.section].append(written)
         return found
 
-    def _rules(self, decision: CardDecision, form: FormText, rules: Iterable[str]) -> Iterator[str]:
+    def _rules(self, decision: CardDecision, own: str, rules: Iterable[str]) -> Iterator[str]:
         for rule_id in rules:
-            is_reworded = form.rule and rule_id == decision.key
+            is_reworded = own and rule_id == decision.key
             rule = self._knowledge.rules[rule_id]
-            yield self._rule(rule, form.rule) if is_reworded else self._rule_lines[rule_id]
+            yield self._rule(rule, own) if is_reworded else self._rule_lines[rule_id]
 
     def _rule(self, rule: RuleDefinition, text: str) -> str:
         return self._phrase("detail.rule_item", text=text.rstrip("."), sources=self._sources(rule))
@@ -170,9 +185,11 @@ class DetailWriter:
 
 
 def shown_factors(decision: CardDecision, assessment: Assessment) -> list[Factor]:
-    """Return the factors that a card names, in its order: those that the assessment holds as present."""
+    """Return the factors that a card names, in its order: those that are present and not yet said."""
     present = {f.id: f for f in assessment.factors if f.presence is Presence.PRESENT}
-    return [present[i] for i in dict.fromkeys(decision.factor_ids) if i in present]
+    said = _SAID_BY_CARD.get(decision.key, frozenset())
+    named = [i for i in dict.fromkeys(decision.factor_ids) if i in present and i not in said]
+    return [present[i] for i in named if _SAID_BY_FACTOR.get(i) not in named]
 
 
 def _named(names: Iterable[str]) -> str:

@@ -19,8 +19,8 @@ from cds_service.resources import MANIFEST
 SHARED_FILES = frozenset({MANIFEST, "shared.toml", "lines.toml", "not_checked.toml"})
 SECTIONS = frozenset({"values", "options", "missing"})
 OVERRIDES = frozenset({"iron", "drug"})
-VALUES_OF_CARDS = frozenset({"rls", "Rls", "on_record", "drug_count"})
-"""Names that the rendering gives to every string of a card."""
+VALUES_OF_CARDS = frozenset({"rls", "Rls", "on_record", "drug_count", "ingredients", "lines"})
+"""Names that the rendering gives to every string of a card; the last two are for conditions only."""
 
 LISTS_OF_SUMMARIES = frozenset({"drugs", "factors"})
 """Names of lists, given to summaries only: a detail shows both in sections of their own."""
@@ -88,13 +88,13 @@ class FormText:
     finding: Leaf
     values: tuple[Leaf, ...]
     options: tuple[Leaf, ...]
-    rule: str
+    rule: Leaf
     lists: frozenset[str]
 
     @property
     def detail(self) -> tuple[Leaf, ...]:
         """Return every string of the detail."""
-        return (self.finding, *self.values, *self.options)
+        return (self.finding, *self.values, *self.options, self.rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ class _Compiler:
             finding=self._leaf(table["finding"]),
             values=self._leaves(table.get("values", ())),
             options=self._leaves(table["options"]),
-            rule=table.get("rule", ""),
+            rule=self._leaf(table.get("rule", "")),
             lists=LISTS_OF_SUMMARIES & frozenset().union(*(leaf.names for leaf in summary)),
         )
         declared = wanted.required | wanted.optional | VALUES_OF_CARDS

@@ -12,9 +12,9 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 from cds_service.assess import RequiredDataMissing
 from cds_service.clinical.facts import DataIssue, IssueKind
 from cds_service.protocol.errors import BadRequest
-from cds_service.protocol.outcome import Issue
+from cds_service.protocol.outcome import Issue, operation_outcome
 from cds_service.protocol.prefetch import prefetch_templates
-from cds_service.web.http import outcome_response
+from cds_service.web.http import json_response, outcome_response
 from cds_service.web.logs import log_event
 
 _ISSUES = {
@@ -52,8 +52,12 @@ def bad_request(error: BadRequest) -> Response:
 
 def required_data_missing(error: RequiredDataMissing) -> Response:
     """Return 412 with one issue for each missing part of the record, and what stood in the way of reading."""
-    return outcome_response(
-        412,
+    return json_response(missing_outcome(error), 412)
+
+
+def missing_outcome(error: RequiredDataMissing) -> bytes:
+    """Return the OperationOutcome that says which parts of the record are missing."""
+    return operation_outcome(
         [
             *(
                 Issue("processing", f"Not available from prefetch: {name}.", "Required data is missing.")

@@ -18,18 +18,19 @@ CORS: Mapping[str, str] = {
 }
 """Any page may call, none can send a user's cookies along: credentials are never allowed with `*`."""
 
-_STANDING: Mapping[str, str] = {
+STANDING: Mapping[str, str] = {
     **CORS,
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
 }
 _JSON_TYPES = frozenset({JSON, "application/fhir+json", "application/json+fhir"})
+_LONGEST_SILENCE = 5.0
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
 
 
 def add_standing_headers(response: Response) -> Response:
     """Return the response with the headers that stand on every answer, errors and preflights included."""
-    for name, value in _STANDING.items():
+    for name, value in STANDING.items():
         response.headers[name] = value
     return response
 
@@ -64,6 +65,7 @@ def read_json_body(limit: int) -> bytes:
     # A body without a length (chunked) is cut off by Werkzeug where its limit is, without a word: one byte
     # more is read than is allowed, so that a longer body is seen.
     request.max_content_length = limit + 1
+    _bound_waiting()
     try:
         body = request.get_data(cache=False)
     except HTTPException:
@@ -73,3 +75,10 @@ def read_json_body(limit: int) -> bytes:
     if len(body) > limit:
         raise RequestEntityTooLarge
     return body
+
+
+def _bound_waiting() -> None:
+    """Let a silent sender hold its thread for a few seconds only (the server itself waits for ever)."""
+    connection = request.environ.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(_LONGEST_SILENCE)

@@ -11,13 +11,13 @@ LOGGER = logging.getLogger("cds_service")
 ALLOWED = frozenset(
     {
         "cards",
-        "client",
         "duration_ms",
         "exception",
         "incident",
         "issues",
         "knowledge",
         "method",
+        "outcomes",
         "place",
         "route",
         "status",

@@ -11,11 +11,13 @@ from cds_service.protocol.feedback import parse_feedback
 from cds_service.protocol.responses import CardsResponse, to_json
 from cds_service.web.discovery import HOOK, SERVICE_ID, discovery
 from cds_service.web.http import json_response, read_json_body
+from cds_service.web.logs import log_event
 
 Assess = Callable[[PatientView], Answer]
 """The use case with all its collaborators given."""
 
 _EMPTY = b"{}"
+_MOST_LOGGED = 100
 
 
 def service_blueprint(
@@ -41,6 +43,7 @@ def service_blueprint(
         told = parse_feedback(read_json_body(max_body))
         for entry in told.feedback:
             metrics.count("feedback", service=SERVICE_ID, outcome=entry.outcome)
+        log_event("feedback", outcomes=[entry.outcome for entry in told.feedback[:_MOST_LOGGED]])
         return json_response(_EMPTY)
 
     blueprint.add_url_rule("/cds-services", view_func=discover)
@@ -59,12 +62,14 @@ def patient_view(call: HookRequest) -> PatientView:
         prefetch=call.prefetch,
         fhir_server=call.fhir_server,
         version_hint=call.version_hint,
+        authorization=call.fhir_authorization,
     )
 
 
 def _note_for_log(answer: Answer, metrics: Metrics) -> None:
     """Keep for the log line which cards were shown and which kinds of data issues were met."""
-    g.cards = [card.key.value for card in answer.assessment.cards]
+    shown = {card.source.topic.code for card in answer.cards if card.source.topic is not None}
+    g.cards = [card.key.value for card in answer.assessment.cards if card.key.topic_code in shown]
     g.issues = sorted({issue.kind.value for issue in answer.facts.issues})
     for key in g.cards:
         metrics.count("card", service=SERVICE_ID, card=key)

@@ -19,7 +19,7 @@ from cds_service.clinical.assessment import (
     RlsStatus,
 )
 from cds_service.clinical.facts import DataIssue, Facts, IssueKind
-from cds_service.protocol.responses import Card, Source
+from cds_service.protocol.responses import Card, Coding, Source
 from cds_service.settings import Settings
 
 DECISION = CardDecision(CardKey.IRON_03, Indicator.WARNING, Form.STANDARD, {}, (), ())
@@ -42,7 +42,10 @@ CARD = Card(
     uuid="3b8a2e0c-6d1f-5a6b-9a49-0d4f6f6a7c11",
     summary="Ferritin 20 ng/mL (2026-11-01): low for RLS",
     indicator="warning",
-    source=Source(label="RLS iron assessment"),
+    source=Source(
+        label="RLS iron assessment",
+        topic=Coding(code="IRON03", system="https://rls-iron-cds.example.org/CodeSystem/card-topic"),
+    ),
 )
 ANSWER = Answer((CARD,), ASSESSMENT, FACTS)
 

@@ -69,6 +69,7 @@ VALUES: Mapping[str, str] = {
     "start": "2026-05-01",
     "due": "2026-07-24",
     "days": "205",
+    "drawn_day": "184",
     "group": "adult",
     "state": "failed",
     "resource": "Observation",
@@ -82,6 +83,8 @@ VALUES: Mapping[str, str] = {
     "limit": "75 ng/mL",
     "count": "2",
     "allergy": "Iron dextran",
+    "iv_blocked": "",
+    "fcm_blocked": "",
 }
 SPECIAL: Mapping[CardKey, Mapping[str, str]] = {
     CardKey.IRON_14: {"what": "tsat", "group": "esrd"},

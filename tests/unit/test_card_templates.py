@@ -43,7 +43,7 @@ OVERRIDES = {
     "specialist": "Managed by a specialist",
     "palliative": "Goals of care",
 }
-MAX_DETAIL = 1800
+MAX_DETAIL = 1700
 FORMS = pytest.mark.parametrize(("key", "form"), all_forms())
 
 
@@ -62,6 +62,10 @@ def readme_tables() -> list[list[str]]:
     lines = (cards_dir() / "README.md").read_text(encoding="utf-8").splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
     return [row for row in rows if not set(row[0]) <= set("-")]
+
+
+def takes(key: CardKey, form: Form, name: str) -> bool:
+    return name in library().templates.cards[key].forms[form].wanted.optional
 
 
 def names_in(cell: str) -> set[str]:
@@ -127,11 +131,57 @@ def test_a_summary_gives_a_date_with_every_value(key: CardKey, form: Form) -> No
 def test_iron_products_come_with_their_warning(key: CardKey, form: Form) -> None:
     card = render(decision(key, form))
     assert card.detail is not None
-    if re.search(r"(?i)carboxymaltose|FCM", card.detail):
+    if re.search(r"(?i)carboxymaltose|FCM", card.detail) and key is not CardKey.IRON_14:  # advises no iron
         assert "phosphate" in card.detail
         assert "FDA label search (ferric carboxymaltose)" in {link.label for link in card.links}
     if "elemental iron" in card.detail:
         assert "How to give oral iron" in " ".join(link.label for link in card.links)
+
+
+@FORMS
+@pytest.mark.parametrize("group", ["adult", "child", "open", "pregnant", "esrd"])
+@pytest.mark.parametrize("band", ["75-100", "above 75", "above 100"])
+def test_nothing_suggests_iron_by_vein_after_a_reaction_to_it(
+    key: CardKey, form: Form, group: str, band: str
+) -> None:
+    if not takes(key, form, "iv_blocked"):
+        return
+    given = values_of(key, form) | {"iv_blocked": "yes", "fcm_blocked": "yes"}
+    given |= {name: text for name, text in (("group", group), ("band", band)) if name in given}
+    card = render(decision(key, form, values=given))
+    assert card.detail is not None
+    text = f"{card.summary}\n{card.detail}"
+    assert text.count("No iron by vein without specialist advice") == 1
+    assert not re.search(r"(?i)carboxymaltose|FCM|dextran|ferumoxytol|sucrose (?!trial)|by vein only", text)
+    assert not re.search(
+        r"(?i)(consider|about|is the option|suggests|only the|first:) ?(IV|iron by vein)", text
+    )
+    assert "IV is the option" not in text
+
+
+@FORMS
+def test_low_phosphate_comes_before_ferric_carboxymaltose(key: CardKey, form: Form) -> None:
+    if not takes(key, form, "fcm_blocked"):
+        return
+    detail = render(decision(key, form, values=values_of(key, form) | {"fcm_blocked": "yes"})).detail
+    assert detail is not None
+    assert "strong recommendation" not in detail
+    assert re.search(r"(?i)low phosphate (is )?on record", detail)
+    assert "correct" in detail
+
+
+@pytest.mark.parametrize("key", [CardKey.IRON_03, CardKey.IRON_07, CardKey.IRON_12B])
+def test_what_a_line_says_is_not_said_again(key: CardKey) -> None:
+    lines = (
+        DetailLine(Line.IV_IRON_ALLERGY, {"allergy": "Iron dextran"}),
+        DetailLine(Line.VERY_LOW_FERRITIN),
+    )
+    detail = render(
+        decision(key, lines=lines, values=values_of(key, Form.STANDARD) | {"iv_blocked": "yes"})
+    ).detail
+    assert detail is not None
+    assert len(re.findall(r"(?i)no iron by vein without specialist advice", detail)) == 1
+    assert len(re.findall("blood loss", detail)) == 1
 
 
 @FORMS

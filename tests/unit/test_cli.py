@@ -4,6 +4,7 @@ import gc
 import json
 import logging
 import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from socket import socketpair
@@ -280,7 +281,7 @@ def test_cards_are_wrapped_and_their_suggestions_listed() -> None:
         suggestions=(Suggestion(label="Order ferritin", actions=(action,)),),
         selection_behavior="any",
     )
-    assert cards_text([card], 40).splitlines() == [
+    assert cards_text(replace(ANSWER, cards=(card,)), 40).splitlines() == [
         "[warning] Ferritin 20 ng/mL: low for RLS",
         "",
         "    First line of the detail that is",
@@ -291,8 +292,17 @@ def test_cards_are_wrapped_and_their_suggestions_listed() -> None:
         "    > Order ferritin",
     ]
     bare = Card(summary="Ferritin 20 ng/mL", indicator="info", source=Source(label="s"))
-    assert cards_text([bare], 80) == "[info] Ferritin 20 ng/mL"
-    assert cards_text([], 80) == "No card: the service has nothing to say."
+    assert cards_text(replace(ANSWER, cards=(bare,)), 80) == "[info] Ferritin 20 ng/mL"
+    assert cards_text(replace(ANSWER, cards=()), 80) == "No card: the service has nothing to say."
+    unread = Assessment(
+        **{
+            **as_arguments(ANSWER.assessment),
+            "outcome": Outcome.REQUIRED_DATA_MISSING,
+            "missing": ("patient data", "laboratory results"),
+        }
+    )
+    told = cards_text(Answer((), unread, ANSWER.facts), 80)
+    assert told == "No assessment: not available were patient data and laboratory results."
     assert 60 <= line_width() <= 100
 
 

@@ -1,4 +1,4 @@
-"""Which supplied value answers which question, and how far (cards.md 0.3)."""
+"""Which supplied value answers which question, and how far (docs/rules.md R3)."""
 
 import pytest
 
@@ -273,7 +273,7 @@ def test_included_resources_do_not_type_a_bundle_but_are_used() -> None:
 def test_a_total_beyond_what_came_is_a_list_cut_off() -> None:
     assert state({"conditions": bundle(condition(), total=7)}, Need.CONDITIONS) is CUT_OFF
     assert state({"conditions": bundle(condition(), total=1)}, Need.CONDITIONS) is ANSWERED
-    assert state({"conditions": bundle(condition(), total="7")}, Need.CONDITIONS) is ANSWERED
+    assert state({"conditions": bundle(condition(), total="7")}, Need.CONDITIONS) is CUT_OFF
 
 
 def test_an_error_beside_matches_fails_the_need_and_the_matches_are_used() -> None:

@@ -51,6 +51,7 @@ def test_text_of_bounded_depth_passes(body: bytes) -> None:
         nested(MAX_DEPTH + 1, '{"a":', "}").replace(b'{"a":}', b"{}"),
         b'[{"a":' * 33 + b"1" + b"}]" * 33,
         b"[" * 200_000,
+        b"[[]," + nested(MAX_DEPTH + 5) + b"]",
         b"]",
         b'["a", "b"',
         b'{"a": "\xff"}',

@@ -117,6 +117,41 @@ class TestWording:
             assert len(card.summary) <= 139
             assert set(re.findall(r"\b12[\d.]*", card.summary)) <= {"12345.6"}
 
+    def test_a_result_stands_above_the_note_on_assays(self) -> None:
+        lines = (DetailLine(Line.ASSAY), DetailLine(Line.TSAT_VALUE, {"value": "25 %", "date": "2026-11-01"}))
+        values = section(render(decision(lines=lines)), "Values")
+        assert values[-2].startswith("- Transferrin saturation (TSAT) 25 %")
+        assert values[-1].startswith("- Assays differ")
+
+    def test_the_day_of_the_draw_is_not_the_length_of_the_course(self) -> None:
+        course = {"days": "205", "drawn_day": "184", "group": "adult"}
+        values = {"value": "60 ng/mL", "date": "2026-11-01", **course}
+        card = render(decision(CardKey.IRON_12B, values=values))
+        assert card.summary.startswith("Ferritin 60 ng/mL (2026-11-01) after 184 days of oral iron")
+        assert "205" not in card.summary
+        assert "205 days up to today" in section(card, "Values")[-1]
+
+    def test_a_value_in_no_band_is_not_called_readable(self) -> None:
+        values = {"value": "below 100 ng/mL", "date": "2026-11-01", "age_reason": "age near 18"}
+        readable = render(decision(CardKey.IRON_16, Form.AGE_AND_UNREADABLE, values=values))
+        assert "The value is readable" in detail_of(readable)
+        values["reason"] = "indeterminate"
+        card = render(decision(CardKey.IRON_16, Form.AGE_AND_UNREADABLE, values=values))
+        assert "readable" not in detail_of(card)
+        assert "range too wide to decide" in detail_of(card)
+
+    def test_overload_says_only_what_was_measured(self) -> None:
+        high = {"what": "ferritin", "value": "350 ng/mL", "date": "2026-11-01"}
+        detail = detail_of(render(decision(CardKey.IRON_14, values=high)))
+        assert "may point to iron overload" in detail
+        assert "stays above" not in detail
+        assert "upper end of the range studied for ferric carboxymaltose in RLS (IRLSSG 2018)" in detail
+        assert "Inflammation is the commoner reason" in detail
+        found = {"what": "tsat", "tsat": "50 %", "tsat_date": "2026-11-01"}
+        detail = detail_of(render(decision(CardKey.IRON_14, values=found)))
+        assert "if TSAT stays above 45 %" in detail
+        assert "Inflammation" not in detail
+
 
 class TestRulesAndSources:
     def test_a_guideline_rule_names_the_guideline(self) -> None:
@@ -214,8 +249,37 @@ class TestFactors:
         )
         card = render(made, assessment(RlsStatus.NOT_RECORDED, factors=tuple(map(factor, factor_ids))))
         assert card.summary == (
-            f"Linked to restless legs: {listed}. Ask about leg symptoms; if present, check iron"
+            f"Linked to restless legs: {listed}. Ask about leg symptoms; if present, review iron"
         )
+
+    def test_the_screening_card_needs_no_factor(self) -> None:
+        made = decision(CardKey.SCREEN_01, values={}, factor_ids=())
+        card = render(made, assessment(RlsStatus.NOT_RECORDED, factors=()))
+        assert card.summary == (
+            "Findings linked to restless legs are on record. Ask about leg symptoms; if present, check iron"
+        )
+
+    def test_the_screening_card_does_not_ask_for_a_value_that_is_known(self) -> None:
+        of = assessment(RlsStatus.NOT_RECORDED)
+        low = render(decision(CardKey.SCREEN_01, values={"value": "12 ng/mL", "date": "2026-11-01"}), of)
+        assert "test ferritin" not in detail_of(low)
+        assert "test ferritin" in detail_of(render(decision(CardKey.SCREEN_01, values={}), of))
+
+    @pytest.mark.parametrize(
+        ("key", "present", "shown"),
+        [
+            (CardKey.IRON_09, ("kidney.disease", "kidney.esrd"), ("kidney.esrd",)),
+            (CardKey.IRON_09, ("kidney.disease",), ("kidney.disease",)),
+            (CardKey.IRON_10, ("ferritin.inflamed", "nicotine"), ("nicotine",)),
+            (CardKey.IRON_04, ("ferritin.inflamed",), ("ferritin.inflamed",)),
+        ],
+    )
+    def test_a_factor_that_is_said_already_is_left_out(
+        self, key: CardKey, present: tuple[str, ...], shown: tuple[str, ...]
+    ) -> None:
+        card = render(decision(key, factor_ids=present), assessment(factors=tuple(map(factor, present))))
+        expected = [f"- {knowledge().factors[name].line.rstrip('.')}" for name in shown]
+        assert section(card, "Contributing factors found") == expected
 
 
 class TestMedicines:
@@ -281,6 +345,36 @@ class TestMedicines:
         card = render(decision(CardKey.DA_01, values={}, drugs=(drug("pramipexole", "RLS_DA"),)))
         assert card.summary == "On pramipexole for RLS: ask about augmentation and impulse control"
         assert len(section(card, "Medicines")) == 1
+
+    @pytest.mark.parametrize(
+        ("names", "said", "not_said"),
+        [
+            (("pramipexole",), "against standard use (conditional)", "strong|not rated"),
+            (
+                ("cabergoline",),
+                "Cabergoline: strongly against (heart valve disease",
+                "standard use|not rated",
+            ),
+            (("cabergoline", "ropinirole"), "against standard use (conditional)", "not rated"),
+            (("bromocriptine",), "Bromocriptine was not rated", "strong|standard use"),
+            (("pergolide",), "Pergolide was not rated", "strong|standard use"),
+            (("levodopa",), "against standard use (conditional)", "World Sleep Society endorsed|strong"),
+        ],
+    )
+    def test_each_dopaminergic_medicine_has_its_own_rating(
+        self, names: tuple[str, ...], said: str, not_said: str
+    ) -> None:
+        drugs = tuple(drug(name, "RLS_DA") for name in names)
+        card = render(decision(CardKey.DA_01, values={}, drugs=drugs))
+        assert said in section(card, "Rule")[0]
+        assert not re.search(not_said, detail_of(card))
+
+    def test_gabapentin_enacarbil_is_no_medicine_for_parkinson(self) -> None:
+        of = assessment(RlsStatus.NOT_RECORDED)
+        one = render(decision(CardKey.GATE_01, drugs=(drug("gabapentin enacarbil"),)), of)
+        assert not re.search("Parkinson|dopaminergic", detail_of(one))
+        other = render(decision(CardKey.GATE_01, drugs=(drug("ropinirole", "RLS_DA"),)), of)
+        assert "often used for restless legs syndrome (RLS), or for Parkinson's disease" in detail_of(other)
 
 
 class TestSuggestions:

@@ -76,6 +76,13 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ("RLS_CDS_SCREENING", "perhaps"),
         ("RLS_CDS_ENVIRONMENT", "test"),
         ("RLS_CDS_WORKERS", "0"),
+        ("RLS_CDS_FHIR_ALLOW", "ehr.example.org"),
+        ("RLS_CDS_FHIR_ALLOW", "http://ehr.example.org/fhir"),
+        ("RLS_CDS_FHIR_ALLOW", "https://ehr.example.org/fhir,https://*.example.org"),
+        ("RLS_CDS_FHIR_ALLOW", "https://user@ehr.example.org/fhir"),
+        ("RLS_CDS_FHIR_BUDGET_MS", "0"),
+        ("RLS_CDS_FHIR_BUDGET_MS", "60000"),
+        ("RLS_CDS_FHIR_BUDGET_MS", "2s"),
     ],
 )
 def test_a_bad_value_is_refused_by_name_and_not_repeated(name: str, value: str) -> None:
@@ -102,6 +109,10 @@ def test_a_mistyped_variable_is_refused(name: str) -> None:
     [
         ({"RLS_CDS_SCREENING": "on", "RLS_CDS_AS_OF": "2026-11-22"}, "RLS_CDS_AS_OF .* development only"),
         ({}, "RLS_CDS_SCREENING must be true or false in production"),
+        (
+            {"RLS_CDS_SCREENING": "on", "RLS_CDS_FHIR_ALLOW": "http://localhost:8080/fhir"},
+            "RLS_CDS_FHIR_ALLOW must name https",
+        ),
     ],
 )
 def test_production_leaves_nothing_open(extra: dict[str, str], reason: str) -> None:
@@ -130,6 +141,39 @@ def test_a_site_decides_on_screening(*, is_on: bool) -> None:
     assert load_profile(Settings(screening=is_on)).is_screening_on is is_on
 
 
+ALLOWED = "https://EHR.example.org/fhir/, http://localhost:8080/fhir ,"
+
+
+def test_development_may_ask_named_servers_and_this_machine() -> None:
+    policy = load_profile(load_settings({"RLS_CDS_FHIR_ALLOW": ALLOWED})).fhir
+    assert [f"{one.origin}{one.path}" for one in policy.servers] == [
+        "https://ehr.example.org/fhir",
+        "http://localhost:8080/fhir",
+    ]
+    assert (policy.budget_ms, policy.is_loopback_allowed, policy.is_open_allowed) == (2000, True, True)
+
+
+def test_production_may_ask_named_servers_with_a_token_only() -> None:
+    environ = {
+        "RLS_CDS_ENVIRONMENT": "production",
+        "RLS_CDS_SCREENING": "no",
+        "RLS_CDS_FHIR_ALLOW": "https://ehr.example.org/fhir",
+        "RLS_CDS_FHIR_BUDGET_MS": "750",
+    }
+    policy = load_profile(load_settings(environ)).fhir
+    assert policy.address("https://ehr.example.org/fhir/") is not None
+    assert policy.address("http://127.0.0.1:8080/fhir") is None
+    assert (policy.budget_ms, policy.is_open_allowed) == (750, False)
+
+
+def test_a_profile_may_name_servers_and_a_budget() -> None:
+    fhir = '[fhir]\nservers = ["https://ehr.example.org/fhir"]\nbudget_ms = 900\n'
+    policy = read_profile(f'name = "x"\nscreening = true\n{ORDERS}{fhir}').fhir
+    assert policy.budget_ms == 900
+    assert [one.host for one in policy.servers] == ["ehr.example.org"]
+    assert not policy.is_loopback_allowed
+
+
 ORDERS = '[[orders.ferritin]]\nsystem = "s"\ncode = "c"\ndisplay = "d"\n'
 
 
@@ -143,6 +187,9 @@ ORDERS = '[[orders.ferritin]]\nsystem = "s"\ncode = "c"\ndisplay = "d"\n'
         f'name = "x"\nscreening = true\nmore = 1\n{ORDERS}',
         f'name = "x"\nscreening = true\n{ORDERS.replace("ferritin", "magnesium")}',
         f'name = "x"\nscreening = true\n{ORDERS.replace("code = ", "kode = ")}',
+        f'name = "x"\nscreening = true\n{ORDERS}[fhir]\nservers = ["http://ehr.example.org"]\n',
+        f'name = "x"\nscreening = true\n{ORDERS}[fhir]\nservers = [5]\n',
+        f'name = "x"\nscreening = true\n{ORDERS}[fhir]\nbudget_ms = 5\n',
     ],
 )
 def test_a_wrong_profile_is_refused(text: str) -> None:

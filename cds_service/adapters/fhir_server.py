@@ -1,0 +1,388 @@
+"""The client's FHIR server as a source of records, over HTTP.
+
+One session serves one call: it shares no connection, cookie or token with another, and keeps nothing.
+"""
+
+import http.cookiejar
+import logging
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from ssl import SSLContext
+from urllib.parse import quote, urlencode
+
+import msgspec
+import requests
+import urllib3
+
+from cds_service import __version__
+from cds_service.adapters.egress import (
+    AddressRefusedError,
+    Deadline,
+    Dialer,
+    PinnedAdapter,
+    resolve,
+    tls_context,
+)
+from cds_service.ports import FetchedPages, FetchProblem, FhirAccess, Query, RecordSession, Search
+from cds_service.protocol.errors import NotJson
+from cds_service.protocol.jsonio import check_json
+
+PARALLEL = 12
+"""Searches of one call at a time: all of our keys."""
+MAX_PAGES = 10
+MAX_RESOURCES = 5_000
+MAX_PAGE_BYTES = 5 * 1024 * 1024
+MAX_BYTES = 20 * 1024 * 1024
+MAX_URL = 1_900
+"""Longer ones are refused by common servers and proxies; the search is then posted."""
+
+# How long a call may stay beyond its budget to collect what ends when its sockets are shut down.
+_GRACE = 0.05
+_CHUNK = 64 * 1024
+_PAUSE = 0.05
+_TOKEN = re.compile(r"[!-~]+")
+_JSON_TYPE = re.compile(r"(?:application|text)/(?:json|[a-z0-9.+-]*\+json|json\+fhir)", re.IGNORECASE)
+_RETRIED = frozenset({502, 503, 504})
+# What a server answers that does not take a search in this form; another form may do.
+_OTHER_WAY = {"GET": frozenset({405, 414, 431}), "POST": frozenset({404, 405, 415, 501})}
+_PROBLEMS = {
+    401: FetchProblem.REFUSED,
+    403: FetchProblem.REFUSED,
+    404: FetchProblem.NOT_FOUND,
+    410: FetchProblem.NOT_FOUND,
+    429: FetchProblem.BUSY,
+    502: FetchProblem.BUSY,
+    503: FetchProblem.BUSY,
+    504: FetchProblem.BUSY,
+}
+_HEADERS = {
+    "Accept": "application/fhir+json, application/json+fhir;q=0.9, application/json;q=0.8",
+    # A compressed answer could be any size once it is opened.
+    "Accept-Encoding": "identity",
+    # Some servers answer a repeated search from a cache of their own; a result of a minute ago counts.
+    "Cache-Control": "no-cache",
+    "User-Agent": f"rls-iron-cds/{__version__}",
+}
+_OK = 200
+_FIRST_REDIRECT, _FIRST_ERROR = 300, 400
+
+
+class _Link(msgspec.Struct):
+    relation: str | None = None
+    url: str | None = None
+
+
+class _Page(msgspec.Struct):
+    link: msgspec.Raw = msgspec.Raw(b"[]")
+    entry: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+_page = msgspec.json.Decoder(_Page)
+_links = msgspec.json.Decoder(list[_Link])
+_entries = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class _Failed(Exception):
+    """A query brought no (further) page."""
+
+    def __init__(self, problem: FetchProblem) -> None:
+        super().__init__(problem.value)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One exchange: path and query for a GET, and how the same search is posted if it can be."""
+
+    target: str
+    post_target: str | None = None
+    form: str = ""
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The ways to ask, the better one first."""
+        if self.post_target is None:
+            return ("GET",)
+        return ("POST", "GET") if len(self.target) > MAX_URL else ("GET", "POST")
+
+
+class HttpRecordSource:
+    """Reads FHIR servers with `requests`."""
+
+    def __init__(self, tls: SSLContext | None = None) -> None:
+        """Prepare the TLS settings once; connections are opened by each session anew."""
+        self._given = tls
+        # Lines of the HTTP library repeat addresses, and with them who the patient is.
+        logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+
+    @cached_property
+    def _tls(self) -> SSLContext:
+        return self._given or tls_context()
+
+    def warm_up(self) -> None:
+        """Load the TLS settings, so that no call waits for them."""
+        _ = self._tls
+
+    @contextmanager
+    def open(self, access: FhirAccess, *, budget_seconds: float) -> Iterator[RecordSession]:
+        """Yield a session with one server whose time starts now."""
+        session = _Session(access, Deadline(budget_seconds), self._tls)
+        try:
+            yield session
+        finally:
+            session.close()
+
+
+class _Session:
+    """One call's searches on one server."""
+
+    def __init__(self, access: FhirAccess, deadline: Deadline, tls: SSLContext) -> None:
+        self._access = access
+        self._deadline = deadline
+        self._tls = tls
+        self._workers = ThreadPoolExecutor(PARALLEL, thread_name_prefix="fhir")
+        self._ended = threading.Event()
+        self._dialer: Dialer | None = None
+        self._http: requests.Session | None = None
+        self._quota = _Quota(MAX_BYTES)
+
+    def fetch(self, queries: Sequence[Query]) -> tuple[FetchedPages, ...]:
+        """Return what came of each query, in their order."""
+        problem = self._connect()
+        if problem is not None:
+            return tuple(FetchedPages(query.key, problem=problem) for query in queries)
+        tasks = [self._workers.submit(self._run, query) for query in queries]
+        _, late = wait(tasks, self._deadline.remaining)
+        if late:
+            self._end()
+            wait(late, _GRACE)
+        return tuple(_outcome(task, query) for task, query in zip(tasks, queries, strict=True))
+
+    def close(self) -> None:
+        """End everything; a name service that still does not answer is left to itself."""
+        self._end()
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        if self._http is not None:
+            self._http.close()
+
+    def _end(self) -> None:
+        self._ended.set()
+        if self._dialer is not None:
+            self._dialer.end()
+
+    # ------------------------------------------------------------------------------- connection
+    def _connect(self) -> FetchProblem | None:
+        """Resolve the server's name, once; return why it cannot be asked."""
+        if self._http is not None:
+            return None
+        token = self._access.token
+        if token is not None and not _TOKEN.fullmatch(token):
+            return FetchProblem.REFUSED
+        address = self._access.address
+        looking = self._workers.submit(resolve, address)
+        try:
+            found = looking.result(self._deadline.remaining)
+        except AddressRefusedError:
+            return FetchProblem.FORBIDDEN_ADDRESS
+        except TimeoutError:
+            return FetchProblem.TIMED_OUT
+        except (OSError, UnicodeError):
+            return FetchProblem.UNREACHABLE
+        self._dialer = Dialer(found, address.port, self._deadline)
+        self._http = _http_session(
+            PinnedAdapter(address, self._dialer, connections=PARALLEL, tls=self._tls), token
+        )
+        return None
+
+    # ------------------------------------------------------------------------------------ pages
+    def _run(self, query: Query) -> FetchedPages:
+        pages: list[bytes] = []
+        try:
+            pages.extend(self._pages(query))
+        except _Failed as failed:
+            return FetchedPages(query.key, tuple(pages), failed.problem)
+        return FetchedPages(query.key, tuple(pages))
+
+    def _pages(self, query: Query) -> Iterator[bytes]:
+        """Yield one page after the other; raises `_Failed` where one is missing."""
+        request = self._first(query)
+        seen = {request.target}
+        resources = 0
+        for _ in range(MAX_PAGES):
+            body = self._body_of(request)
+            next_url, count = read_page(body)
+            yield body
+            resources += count
+            if next_url is None:
+                return
+            target = self._access.address.below(next_url)
+            if target is None:
+                raise _Failed(FetchProblem.PAGE_ELSEWHERE)
+            if target in seen or resources > MAX_RESOURCES:
+                break
+            seen.add(target)
+            request = _Request(target)
+        raise _Failed(FetchProblem.TOO_MANY_PAGES)
+
+    def _first(self, query: Query) -> _Request:
+        address = self._access.address
+        if not isinstance(query, Search):
+            target = address.below(query.url)
+            if target is None:
+                raise _Failed(FetchProblem.PAGE_ELSEWHERE)
+            return _Request(target)
+        path = f"{address.path}/{quote(query.resource_type, safe='')}"
+        if query.resource_id is not None:
+            return _Request(f"{path}/{quote(query.resource_id, safe='')}")
+        form = urlencode(query.parameters, safe=":/,", quote_via=quote)
+        return _Request(f"{path}?{form}", f"{path}/_search", form)
+
+    # --------------------------------------------------------------------------------- exchange
+    def _body_of(self, request: _Request) -> bytes:
+        """Return the body of a good answer, asked for in the other way if the first one is not taken."""
+        *others, last = request.methods
+        for method in others:
+            response = self._send(method, request)
+            if response.status_code not in _OTHER_WAY[method]:
+                return self._body(response)
+            response.close()
+        return self._body(self._send(last, request))
+
+    def _send(self, method: str, request: _Request) -> requests.Response:
+        """Return the response to one request, sent a second time if the server is briefly out of order."""
+        response = self._send_once(method, request)
+        if response.status_code not in _RETRIED:
+            return response
+        pause = pause_of(response.headers.get("Retry-After"), datetime.now(UTC))
+        response.close()
+        if pause >= self._deadline.remaining or self._ended.wait(pause):
+            raise _Failed(FetchProblem.BUSY)
+        return self._send_once(method, request)
+
+    def _send_once(self, method: str, request: _Request) -> requests.Response:
+        remaining = self._deadline.remaining
+        if self._http is None or not remaining:
+            raise _Failed(FetchProblem.TIMED_OUT)
+        is_post = method == "POST" and request.post_target is not None
+        target = request.post_target if is_post else request.target
+        try:
+            return self._http.request(
+                method,
+                f"{self._access.address.origin}{target}",
+                data=request.form if is_post else None,
+                headers={"Content-Type": "application/x-www-form-urlencoded"} if is_post else None,
+                timeout=(remaining, remaining),
+                allow_redirects=False,
+                stream=True,
+            )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
+            raise self._broken() from None
+
+    def _body(self, response: requests.Response) -> bytes:
+        """Return the body of an answer in strict JSON, read no further than the caps; raises `_Failed`."""
+        with response:
+            _check_head(response)
+            parts: list[bytes] = []
+            size = 0
+            try:
+                for part in response.iter_content(_CHUNK):
+                    size += len(part)
+                    if size > MAX_PAGE_BYTES or not self._quota.take(len(part)):
+                        raise _Failed(FetchProblem.TOO_LARGE)
+                    parts.append(part)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
+                raise self._broken() from None
+        # A body without a length ends as well where its socket was shut down.
+        if self._ended.is_set():
+            raise _Failed(FetchProblem.TIMED_OUT)
+        return b"".join(parts)
+
+    def _broken(self) -> _Failed:
+        is_late = self._ended.is_set() or self._deadline.is_over
+        return _Failed(FetchProblem.TIMED_OUT if is_late else FetchProblem.UNREACHABLE)
+
+
+class _Quota:
+    """The bytes that all searches of a call may bring together."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> bool:
+        """Whether there was room for so many more."""
+        with self._lock:
+            self._left -= size
+            return self._left >= 0
+
+
+def _outcome(task: Future[FetchedPages], query: Query) -> FetchedPages:
+    if not task.done():
+        return FetchedPages(query.key, problem=FetchProblem.TIMED_OUT)
+    return task.result()
+
+
+def _http_session(adapter: PinnedAdapter, token: str | None) -> requests.Session:
+    """Return a session that takes nothing from the environment and keeps no cookie."""
+    session = requests.Session()
+    session.trust_env = False
+    session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+    session.headers.clear()
+    session.headers.update(_HEADERS)
+    if token is not None:
+        session.headers["Authorization"] = f"Bearer {token}"
+    session.adapters.clear()
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _check_head(response: requests.Response) -> None:
+    status = response.status_code
+    if _FIRST_REDIRECT <= status < _FIRST_ERROR:
+        raise _Failed(FetchProblem.REDIRECTED)
+    if status != _OK:
+        raise _Failed(_PROBLEMS.get(status, FetchProblem.UNEXPECTED_STATUS))
+    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if not _JSON_TYPE.fullmatch(media_type) or encoding != "identity":
+        raise _Failed(FetchProblem.NOT_FHIR)
+    length = response.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length) > MAX_PAGE_BYTES:
+        raise _Failed(FetchProblem.TOO_LARGE)
+
+
+def read_page(body: bytes) -> tuple[str | None, int]:
+    """Return the link to the next page and the number of entries; raises `_Failed` if it is no JSON object.
+
+    Links and entries of an odd shape are for the reader of the record to judge; no page follows them.
+    """
+    try:
+        check_json(body)
+        page = _page.decode(body)
+    except (NotJson, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise _Failed(FetchProblem.NOT_FHIR) from None
+    try:
+        links, entries = _links.decode(page.link), _entries.decode(page.entry)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None, 0
+    return next((link.url for link in links if link.relation == "next" and link.url), None), len(entries)
+
+
+def pause_of(retry_after: str | None, now: datetime) -> float:
+    """Return the seconds to wait before the second try: what the server asks for, else a moment."""
+    text = (retry_after or "").strip()
+    if text.isdecimal():
+        return max(_PAUSE, float(text[:9]))
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return _PAUSE
+    return max(_PAUSE, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())

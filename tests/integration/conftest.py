@@ -1,0 +1,46 @@
+"""One server and one service for all integration tests, and the table that they print at the end."""
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from tests.integration.client import Service, service_running
+from tests.integration.hapi_server import FhirServer, ServerError, running
+from tests.integration.records import PatientRecord, r4_names, record
+from tests.integration.table import TABLE
+
+
+@pytest.fixture(scope="session")
+def hapi() -> Iterator[FhirServer]:
+    """The R4 server; without Java or Maven the run ends with a sentence about it, and nothing is skipped."""
+    try:
+        with running("R4") as server:
+            yield server
+    except ServerError as error:
+        pytest.exit(str(error), returncode=1)
+
+
+@pytest.fixture(scope="session")
+def patients(hapi: FhirServer) -> Mapping[str, PatientRecord]:
+    """The fixture patients by name, all of them loaded."""
+    records = {name: record(name) for name in r4_names()}
+    for loaded in records.values():
+        hapi.load(list(loaded.resources))
+    return records
+
+
+@pytest.fixture(scope="session")
+def service(hapi: FhirServer) -> Iterator[Service]:
+    assert hapi.port
+    with service_running() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def templates(service: Service) -> Mapping[str, str]:
+    return service.templates()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in TABLE.lines():
+        terminalreporter.write_line(line)
