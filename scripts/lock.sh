@@ -5,7 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 compile() {
-    uv pip compile --universal --python-version 3.11 --generate-hashes \
+    # Extras stay written out: an older pip looks for the newest release of "coverage[toml]" where only "coverage" is
+    # pinned, and stops at its missing hash.
+    uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras \
         --no-emit-index-url --no-emit-find-links --custom-compile-command scripts/lock.sh --quiet "$@"
 }
 

@@ -20,7 +20,7 @@ DESCRIPTION = (
     f"guideline acts on, and medicines that can worsen restless legs. {INTENDED_USE}"
 )
 USAGE = (
-    "FHIR R4 data by prefetch. The Patient and the iron results are required, everything else makes the "
+    "FHIR data by prefetch or from the FHIR server. The Patient and the iron results are required, everything else makes the "
     "answer more precise; a part that is missing is named on the card and never read as absent."
 )
 

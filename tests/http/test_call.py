@@ -146,8 +146,8 @@ def test_missing_data_is_412_and_named(make_web: Callable[..., Web]) -> None:
     missing = RequiredDataMissing(("patient", "iron results"), Answer((), ASSESSMENT, FACTS))
     issues = outcome(post(make_web(error=missing), call_body()), 412)
     assert [issue["diagnostics"] for issue in issues] == [
-        "Not available from prefetch: patient.",
-        "Not available from prefetch: iron results.",
+        "Not available from prefetch or the FHIR server: patient.",
+        "Not available from prefetch or the FHIR server: iron results.",
     ]
 
 
