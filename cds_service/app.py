@@ -8,8 +8,8 @@ from flask import Flask
 
 from cds_service import __version__
 from cds_service.adapters.clock import FixedClock, SystemClock
-from cds_service.adapters.fhir_server import HttpRecordSource
 from cds_service.adapters.metrics import InProcessMetrics
+from cds_service.adapters.on_demand import OnDemandSource
 from cds_service.adapters.quiet import NothingKnown
 from cds_service.assess import Answer, PatientView
 from cds_service.assess import assess as assess_patient
@@ -48,7 +48,7 @@ def create_app(
     app.register_blueprint(
         service_blueprint(
             assess=assess
-            or build_assess(settings, clock=clock, knowledge=knowledge, source=source or HttpRecordSource()),
+            or build_assess(settings, clock=clock, knowledge=knowledge, source=source or OnDemandSource()),
             prefetch=templates(knowledge),
             metrics=metrics or InProcessMetrics(),
             max_body=settings.max_body,
@@ -61,9 +61,7 @@ def create_app(
 
 def warm_app(settings: Settings) -> Flask:
     """Return the application with everything loaded that the first calls would otherwise wait for."""
-    source = HttpRecordSource()
-    source.warm_up()
-    app = create_app(settings, source=source)
+    app = create_app(settings)
     warm_up()
     return app
 

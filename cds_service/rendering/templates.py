@@ -159,6 +159,7 @@ class _Compiler:
         self._environment.globals = {}
         self._environment.filters = {"sentence": _sentence}
         self._pieces: Mapping[str, str] = shared["pieces"]
+        self._leaves_by_text: dict[str, Leaf] = {}
         self._shared = shared
         names = "|".join(map(re.escape, self._pieces))
         self._piece = re.compile(r"\{\{ (" + names + r") \}\}")
@@ -220,9 +221,17 @@ class _Compiler:
         whole = self._piece.sub(lambda match: self._pieces[match.group(1)], source)
         if "{" not in whole:
             return Leaf(frozenset(), constant=whole)
+        # Many cards share a sentence; each is compiled once.
+        known = self._leaves_by_text.get(whole)
+        if known is None:
+            known = self._leaves_by_text[whole] = self._compiled(whole, source)
+        return known
+
+    def _compiled(self, whole: str, source: str) -> Leaf:
         try:
-            names = meta.find_undeclared_variables(self._environment.parse(whole))
-            template = self._environment.from_string(whole)
+            tree = self._environment.parse(whole)
+            names = meta.find_undeclared_variables(tree)
+            template = self._environment.from_string(tree)
         except TemplateError as error:
             message = f"{error}: {source}"
             raise CardTemplateError(message) from error

@@ -20,8 +20,9 @@ DESCRIPTION = (
     f"guideline acts on, and medicines that can worsen restless legs. {INTENDED_USE}"
 )
 USAGE = (
-    "FHIR data by prefetch or from the FHIR server. The Patient and the iron results are required, everything else makes the "
-    "answer more precise; a part that is missing is named on the card and never read as absent."
+    "FHIR data by prefetch or from the FHIR server. The Patient and the iron results are required, "
+    "everything else makes the answer more precise; what is missing is named on the card and never read "
+    "as absent."
 )
 
 

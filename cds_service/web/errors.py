@@ -60,7 +60,11 @@ def missing_outcome(error: RequiredDataMissing) -> bytes:
     return operation_outcome(
         [
             *(
-                Issue("processing", f"Not available from prefetch or the FHIR server: {name}.", "Required data is missing.")
+                Issue(
+                    "processing",
+                    f"Not available from prefetch or the FHIR server: {name}.",
+                    "Required data is missing.",
+                )
                 for name in error.missing or ("the patient's data",)
             ),
             *(
