@@ -34,8 +34,10 @@ def test_the_same_size_and_day_give_the_same_bytes() -> None:
 
 
 def test_every_resource_is_valid_fhir() -> None:
-    for resource in resources(request_body(300, TODAY)):
+    made = list(resources(request_body(300, TODAY)))
+    for resource in made:
         get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+    assert len(made) == 300
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -450,4 +450,5 @@ def test_any_unit_and_comparator_is_measured_without_raising(unit: str, code: st
         sent = lean.Quantity(
             value=msgspec.Raw(b"5"), unit=unit, code=code, system=system, comparator=comparator
         )
-        measured(sent)
+        found = measured(sent)
+        assert (found.interval is None) is (found.unreadable is not None)

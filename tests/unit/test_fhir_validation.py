@@ -1,6 +1,7 @@
 """Full validation: what is cleaned up, what is refused, and that no verdict holds a value."""
 
 import json
+import sys
 from decimal import Decimal
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cds_service.fhir.cleanup import MAX_DEPTH, clean
+from cds_service.fhir.prefetch import READ_TYPES
 from cds_service.fhir.validation import Verdict, validate, warm_up
 from tests.unit.fhir_samples import (
     PATIENT,
@@ -173,6 +175,8 @@ def test_clean_up_leaves_the_original_alone() -> None:
 
 def test_warming_up_builds_every_model() -> None:
     warm_up()
+    loaded = {name for name in sys.modules if name.startswith("fhir.resources.R4B.")}
+    assert {f"fhir.resources.R4B.{name.lower()}" for name in READ_TYPES} <= loaded
 
 
 @pytest.mark.parametrize("resource", [*(r for r, _ in CLEANED), *REFUSED])
