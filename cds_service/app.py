@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 
 from flask import Flask
 
@@ -13,12 +13,13 @@ from cds_service.adapters.on_demand import OnDemandSource
 from cds_service.adapters.quiet import NothingKnown
 from cds_service.assess import Answer, PatientView
 from cds_service.assess import assess as assess_patient
+from cds_service.clients import load_clients
 from cds_service.completion import Completion
 from cds_service.fhir import warm_up
 from cds_service.knowledge import Knowledge, load
 from cds_service.ports import Clock, Metrics, RecordSource
 from cds_service.rendering import CardLibrary
-from cds_service.settings import Settings, load_profile
+from cds_service.settings import Settings
 from cds_service.web.discovery import templates
 from cds_service.web.errors import register_errors
 from cds_service.web.frame import register_frame
@@ -78,16 +79,25 @@ def build_assess(
     Without a `source` it asks no FHIR server.
     """
     knowledge = knowledge or load()
-    return partial(
-        assess_patient,
-        knowledge=knowledge,
-        profile=load_profile(settings),
-        clock=clock or system_clock(settings),
-        quiet=NothingKnown(),
-        cards=CardLibrary.load(),
-        canonical_base=settings.canonical_base,
-        completion=Completion(source, templates(knowledge)) if source is not None else None,
-    )
+    clients = load_clients(settings)
+    clock = clock or system_clock(settings)
+    cards = CardLibrary.load()
+    completion = Completion(source, templates(knowledge)) if source is not None else None
+
+    def assess(call: PatientView) -> Answer:
+        profile = clients.profile_of(call.fhir_server)
+        return assess_patient(
+            replace(call, client=profile.name),
+            knowledge=knowledge,
+            profile=profile,
+            clock=clock,
+            quiet=NothingKnown(),
+            cards=cards,
+            canonical_base=settings.canonical_base,
+            completion=completion,
+        )
+
+    return assess
 
 
 def system_clock(settings: Settings) -> Clock:

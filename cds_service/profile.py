@@ -27,6 +27,10 @@ class FhirPolicy:
     is_loopback_allowed: bool = False
     is_open_allowed: bool = False
 
+    def is_named(self, url: str) -> bool:
+        """Whether an address is one of `servers`."""
+        return parse_address(url) in self.servers
+
     def address(self, url: str | None) -> ServerAddress | None:
         """Return the address of a server that may be asked, None for any other."""
         address = parse_address(url) if url else None

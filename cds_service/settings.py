@@ -1,12 +1,10 @@
-"""Typed settings from the environment, and the client profile; both refuse to start on a bad value."""
+"""Typed settings from the environment; they refuse to start on a bad value."""
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date
-from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -21,8 +19,6 @@ from pydantic import (
 )
 
 from cds_service.addresses import ServerAddress, parse_address
-from cds_service.clinical.assessment import Order
-from cds_service.profile import ClientProfile, FhirPolicy, OrderCoding
 
 PREFIX = "RLS_CDS_"
 _PLAIN = frozenset({"HOST", "PORT"})
@@ -52,20 +48,17 @@ def _day(value: object) -> object:
 def _servers(value: object) -> object:
     if not isinstance(value, str):
         return value
-    return tuple(_server(text) for text in value.split(",") if text.strip())
+    return tuple(server_address(text) for text in value.split(",") if text.strip())
 
 
-def _server(text: str) -> ServerAddress:
+def server_address(text: str) -> ServerAddress:
+    """Return the base address of a FHIR server that a site names; raises ValueError with what it takes."""
     address = parse_address(text.strip())
     if address is None:
         raise ValueError("must be base addresses such as https://ehr.example.org/fhir, with commas between")
     if address.scheme != "https" and not address.is_loopback:
         raise ValueError("must be https; http is for the loopback address only")
     return address
-
-
-def _named_server(value: object) -> object:
-    return _server(value) if isinstance(value, str) else value
 
 
 # A name, an IPv4 or an IPv6 address; a path to a socket is none.
@@ -94,13 +87,14 @@ class Settings(BaseModel):
     screening: bool | None = None
     fhir_allow: Annotated[tuple[ServerAddress, ...], BeforeValidator(_servers)] = ()
     fhir_budget_ms: int | None = Field(default=None, ge=50, le=30_000)
+    clients: Path | None = None
 
     @model_validator(mode="after")
     def _production_decides(self) -> Self:
         """Refuse in production what only development may do or leave open."""
         if self.environment == "production" and self.as_of is not None:
             raise ValueError(f"{PREFIX}AS_OF fixes the day of assessment and is for development only")
-        if self.environment == "production" and self.screening is None:
+        if self.environment == "production" and self.screening is None and self.clients is None:
             raise ValueError(f"{PREFIX}SCREENING must be true or false in production")
         if self.environment == "production" and any(one.scheme != "https" for one in self.fhir_allow):
             raise ValueError(f"{PREFIX}FHIR_ALLOW must name https addresses in production")
@@ -137,65 +131,3 @@ def _reasons(error: ValidationError) -> str:
         told = item["msg"].removeprefix("Value error, ")
         lines.append(": ".join([*(_variable(str(part)) for part in item["loc"][:1]), told]))
     return "\n".join(lines)
-
-
-class _OrderCoding(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    system: Annotated[str, StringConstraints(min_length=1)]
-    code: Annotated[str, StringConstraints(min_length=1)]
-    display: Annotated[str, StringConstraints(min_length=1)]
-
-
-class _Fhir(BaseModel):
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
-    servers: tuple[Annotated[ServerAddress, BeforeValidator(_named_server)], ...] = ()
-    budget_ms: int = Field(default=2000, ge=50, le=30_000)
-
-
-class _ProfileFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")]
-    screening: bool
-    orders: dict[Order, tuple[_OrderCoding, ...]]
-    fhir: _Fhir = _Fhir()
-
-
-def read_profile(text: str) -> ClientProfile:
-    """Return the client profile of a TOML text; raises `SettingsError`."""
-    try:
-        file = _ProfileFile.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise SettingsError(f"The client profile cannot be read: {error}") from None
-    codings = {
-        order.value: tuple(OrderCoding(coding.system, coding.code, coding.display) for coding in listed)
-        for order, listed in file.orders.items()
-    }
-    return ClientProfile(
-        name=file.name,
-        is_screening_on=file.screening,
-        order_codings=codings,
-        fhir=FhirPolicy(servers=file.fhir.servers, budget_ms=file.fhir.budget_ms),
-    )
-
-
-def load_profile(settings: Settings) -> ClientProfile:
-    """Return the packaged profile, with what the settings decide; raises `SettingsError`."""
-    packaged = read_profile(
-        files("cds_service").joinpath("profiles/default.toml").read_text(encoding="utf-8")
-    )
-    screening = packaged.is_screening_on if settings.screening is None else settings.screening
-    return replace(packaged, is_screening_on=screening, fhir=_fhir_policy(packaged.fhir, settings))
-
-
-def _fhir_policy(packaged: FhirPolicy, settings: Settings) -> FhirPolicy:
-    """Return which servers may be asked: in production only those that are named, and with a token."""
-    is_development = settings.environment == "development"
-    return FhirPolicy(
-        servers=(*packaged.servers, *settings.fhir_allow),
-        budget_ms=settings.fhir_budget_ms or packaged.budget_ms,
-        is_loopback_allowed=is_development,
-        is_open_allowed=is_development,
-    )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import click
 
@@ -19,6 +19,7 @@ from cds_service.app import build_assess, system_clock, warm_app
 from cds_service.assess import Answer, PatientView, RequiredDataMissing
 from cds_service.cli.explain import NameOf, cards_text, explain_plain, explain_text, line_width
 from cds_service.cli.shift import WRITTEN_FOR, write_shifted
+from cds_service.clients import load_clients
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import load
 from cds_service.knowledge.lint import lint
@@ -33,6 +34,8 @@ from cds_service.web.logs import log_to_stderr
 from cds_service.web.service import patient_view
 
 PROBLEMS, UNUSABLE, DATA_MISSING = 1, 2, 3
+
+_Loaded = TypeVar("_Loaded")
 
 _DAY = click.DateTime(formats=["%Y-%m-%d"])
 
@@ -76,6 +79,7 @@ def serve() -> None:
     from cds_service.cli.server import Server  # noqa: PLC0415 - the other commands need no server
 
     settings = _settings()
+    _usable(lambda: load_clients(settings))
     log_to_stderr()
     click.echo(
         f"Serving http://{settings.host}:{settings.port}/cds-services ({settings.environment}), Ctrl+C stops",
@@ -97,7 +101,8 @@ def evaluate(file: IO[bytes], as_of: datetime | None, *, as_json: bool, explain:
     clock = FixedClock(settings.zone, as_of.date()) if as_of else system_clock(settings)
     shown = partial(answer_json if as_json else answer_text, name_of=_factor_name, explain=explain)
     try:
-        click.echo(shown(assess_request(file.read(), build_assess(settings, clock=clock))))
+        assess = _usable(lambda: build_assess(settings, clock=clock))
+        click.echo(shown(assess_request(file.read(), assess)))
     except RequiredDataMissing as error:
         if as_json:
             click.echo(missing_outcome(error).decode())
@@ -172,8 +177,13 @@ def _factor_name(factor_id: str) -> str:
 
 
 def _settings() -> Settings:
+    return _usable(load_settings)
+
+
+def _usable(load: Callable[[], _Loaded]) -> _Loaded:
+    """Return what `load` brings; a bad setting or file ends the command with its reason."""
     try:
-        return load_settings()
+        return load()
     except SettingsError as error:
         raise CommandError(str(error)) from None
 

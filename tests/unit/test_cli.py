@@ -460,3 +460,15 @@ def test_a_client_that_is_gone_is_no_fault(caplog: pytest.LogCaptureFixture) -> 
     caplog.set_level(logging.DEBUG, "test")
     JsonErrorWorker.handle_error(worker, None, ours, None, errors.InvalidRequestLine("x"))
     assert "gone" in caplog.text
+
+
+@pytest.mark.parametrize("arguments", [["serve"], ["evaluate", "-"]])
+def test_a_clients_file_with_a_fault_ends_the_command(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "clients.toml"
+    file.write_text('[[clients]]\nname = "x"\nmore = 1\n', encoding="utf-8")
+    monkeypatch.setenv("RLS_CDS_CLIENTS", str(file))
+    result = CliRunner().invoke(main, arguments, input="{}")
+    assert result.exit_code == 2
+    assert "RLS_CDS_CLIENTS: clients[0].more" in result.output

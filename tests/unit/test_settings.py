@@ -7,9 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cds_service.clinical.assessment import Order
 from cds_service.resources import MANIFEST, ResourceMissing, cards_dir, find_folder, fixtures_dir
-from cds_service.settings import Settings, SettingsError, load_profile, load_settings, read_profile
+from cds_service.settings import Settings, SettingsError, load_settings
 
 
 def test_defaults_are_those_of_the_documentation() -> None:
@@ -124,77 +123,9 @@ def test_production_starts_when_screening_is_decided() -> None:
     assert load_settings({"RLS_CDS_ENVIRONMENT": "production", "RLS_CDS_SCREENING": "no"}).screening is False
 
 
-def test_the_packaged_profile_codes_every_order_and_screens() -> None:
-    profile = load_profile(Settings())
-    assert (profile.name, profile.is_screening_on) == ("default", True)
-    codes = {order: [coding.code for coding in codings] for order, codings in profile.order_codings.items()}
-    assert codes == {Order.FERRITIN: ["2276-4"], Order.IRON_PANEL: ["50190-8"], Order.CRP: ["1988-5"]}
-    assert all(
-        coding.system == "http://loinc.org" and coding.display
-        for codings in profile.order_codings.values()
-        for coding in codings
-    )
-
-
-@pytest.mark.parametrize("is_on", [True, False])
-def test_a_site_decides_on_screening(*, is_on: bool) -> None:
-    assert load_profile(Settings(screening=is_on)).is_screening_on is is_on
-
-
-ALLOWED = "https://EHR.example.org/fhir/, http://localhost:8080/fhir ,"
-
-
-def test_development_may_ask_named_servers_and_this_machine() -> None:
-    policy = load_profile(load_settings({"RLS_CDS_FHIR_ALLOW": ALLOWED})).fhir
-    assert [f"{one.origin}{one.path}" for one in policy.servers] == [
-        "https://ehr.example.org/fhir",
-        "http://localhost:8080/fhir",
-    ]
-    assert (policy.budget_ms, policy.is_loopback_allowed, policy.is_open_allowed) == (2000, True, True)
-
-
-def test_production_may_ask_named_servers_with_a_token_only() -> None:
-    environ = {
-        "RLS_CDS_ENVIRONMENT": "production",
-        "RLS_CDS_SCREENING": "no",
-        "RLS_CDS_FHIR_ALLOW": "https://ehr.example.org/fhir",
-        "RLS_CDS_FHIR_BUDGET_MS": "750",
-    }
-    policy = load_profile(load_settings(environ)).fhir
-    assert policy.address("https://ehr.example.org/fhir/") is not None
-    assert policy.address("http://127.0.0.1:8080/fhir") is None
-    assert (policy.budget_ms, policy.is_open_allowed) == (750, False)
-
-
-def test_a_profile_may_name_servers_and_a_budget() -> None:
-    fhir = '[fhir]\nservers = ["https://ehr.example.org/fhir"]\nbudget_ms = 900\n'
-    policy = read_profile(f'name = "x"\nscreening = true\n{ORDERS}{fhir}').fhir
-    assert policy.budget_ms == 900
-    assert [one.host for one in policy.servers] == ["ehr.example.org"]
-    assert not policy.is_loopback_allowed
-
-
-ORDERS = '[[orders.ferritin]]\nsystem = "s"\ncode = "c"\ndisplay = "d"\n'
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "name = ",
-        f'name = "x"\n{ORDERS}',
-        f'name = "x y"\nscreening = true\n{ORDERS}',
-        f'name = "x"\nscreening = true\nmore = 1\n{ORDERS}',
-        f'name = "x"\nscreening = true\n{ORDERS.replace("ferritin", "magnesium")}',
-        f'name = "x"\nscreening = true\n{ORDERS.replace("code = ", "kode = ")}',
-        f'name = "x"\nscreening = true\n{ORDERS}[fhir]\nservers = ["http://ehr.example.org"]\n',
-        f'name = "x"\nscreening = true\n{ORDERS}[fhir]\nservers = [5]\n',
-        f'name = "x"\nscreening = true\n{ORDERS}[fhir]\nbudget_ms = 5\n',
-    ],
-)
-def test_a_wrong_profile_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="client profile"):
-        read_profile(text)
+def test_production_may_leave_screening_to_the_clients_file() -> None:
+    settings = load_settings({"RLS_CDS_ENVIRONMENT": "production", "RLS_CDS_CLIENTS": "clients.toml"})
+    assert (settings.clients, settings.screening) == (Path("clients.toml"), None)
 
 
 def test_the_folders_of_the_distribution_are_found() -> None:

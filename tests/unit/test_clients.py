@@ -1,0 +1,187 @@
+"""The clients file: what an entry decides, what it takes over, which call belongs to which client."""
+
+from pathlib import Path
+
+import pytest
+
+from cds_service.clients import Clients, load_clients
+from cds_service.clinical.assessment import Order
+from cds_service.settings import Settings, SettingsError, load_settings
+
+PRODUCTION = {"RLS_CDS_ENVIRONMENT": "production"}
+
+TWO = """
+[[clients]]
+name = "north"
+screening = false
+
+[clients.fhir]
+servers = ["https://north.example.org/fhir"]
+budget_ms = 900
+
+[[clients.orders.ferritin]]
+system = "urn:com.epic.cdshooks.action.code.system.preference-list-item"
+code = "4711"
+display = "Ferritin"
+
+[[clients]]
+name = "south"
+screening = true
+fhir = { servers = ["https://south.example.org/fhir", "https://south.example.org/r4"] }
+"""
+
+
+def clients_of(text: str, folder: Path, **environ: str) -> Clients:
+    file = folder / "clients.toml"
+    file.write_text(text, encoding="utf-8")
+    return load_clients(load_settings({"RLS_CDS_CLIENTS": str(file), **environ}))
+
+
+def test_the_packaged_profile_codes_every_order_and_screens() -> None:
+    profile = load_clients(Settings()).default
+    assert (profile.name, profile.is_screening_on) == ("default", True)
+    codes = {order: [coding.code for coding in codings] for order, codings in profile.order_codings.items()}
+    assert codes == {Order.FERRITIN: ["2276-4"], Order.IRON_PANEL: ["50190-8"], Order.CRP: ["1988-5"]}
+    assert all(
+        coding.system == "http://loinc.org" and coding.display
+        for codings in profile.order_codings.values()
+        for coding in codings
+    )
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_a_site_decides_on_screening(*, is_on: bool) -> None:
+    assert load_clients(Settings(screening=is_on)).default.is_screening_on is is_on
+
+
+def test_development_may_ask_named_servers_and_this_machine() -> None:
+    allowed = "https://EHR.example.org/fhir/, http://localhost:8080/fhir ,"
+    policy = load_clients(load_settings({"RLS_CDS_FHIR_ALLOW": allowed})).default.fhir
+    assert [f"{one.origin}{one.path}" for one in policy.servers] == [
+        "https://ehr.example.org/fhir",
+        "http://localhost:8080/fhir",
+    ]
+    assert (policy.budget_ms, policy.is_loopback_allowed, policy.is_open_allowed) == (2000, True, True)
+
+
+def test_production_may_ask_named_servers_with_a_token_only() -> None:
+    environ = {
+        **PRODUCTION,
+        "RLS_CDS_SCREENING": "no",
+        "RLS_CDS_FHIR_ALLOW": "https://ehr.example.org/fhir",
+        "RLS_CDS_FHIR_BUDGET_MS": "750",
+    }
+    policy = load_clients(load_settings(environ)).default.fhir
+    assert policy.address("https://ehr.example.org/fhir/") is not None
+    assert policy.address("http://127.0.0.1:8080/fhir") is None
+    assert (policy.budget_ms, policy.is_open_allowed) == (750, False)
+
+
+def test_an_entry_decides_and_takes_over_the_rest(tmp_path: Path) -> None:
+    north, south = clients_of(TWO, tmp_path).named
+    assert (north.name, north.is_screening_on, north.fhir.budget_ms) == ("north", False, 900)
+    assert [coding.code for coding in north.order_codings[Order.FERRITIN]] == ["4711"]
+    assert [coding.code for coding in north.order_codings[Order.IRON_PANEL]] == ["50190-8"]
+    assert (south.is_screening_on, south.fhir.budget_ms) == (True, 2000)
+    assert [coding.code for coding in south.order_codings[Order.FERRITIN]] == ["2276-4"]
+
+
+@pytest.mark.parametrize(
+    ("server", "name"),
+    [
+        ("https://north.example.org/fhir", "north"),
+        ("https://NORTH.example.org:443/fhir/", "north"),
+        ("https://south.example.org/r4", "south"),
+        ("https://south.example.org/r5", "default"),
+        ("https://north.example.org.evil.example/fhir", "default"),
+        ("not an address", "default"),
+        (None, "default"),
+    ],
+)
+def test_a_call_belongs_to_the_client_whose_server_it_names(
+    server: str | None, name: str, tmp_path: Path
+) -> None:
+    assert clients_of(TWO, tmp_path).profile_of(server).name == name
+
+
+def test_a_call_without_a_server_belongs_to_the_only_client(tmp_path: Path) -> None:
+    only = clients_of(
+        '[[clients]]\nname = "only"\n[clients.fhir]\nservers = ["https://a.example.org"]\n', tmp_path
+    )
+    assert only.profile_of(None).name == "only"
+    assert only.profile_of("https://b.example.org").name == "default"
+    assert only.named[0].is_screening_on
+
+
+def test_the_servers_of_one_client_are_not_asked_for_another(tmp_path: Path) -> None:
+    clients = clients_of(TWO, tmp_path, RLS_CDS_FHIR_ALLOW="https://all.example.org/fhir")
+    assert clients.named[0].fhir.address("https://all.example.org/fhir") is None
+    assert clients.named[0].fhir.address("https://south.example.org/fhir") is None
+    assert clients.default.fhir.address("https://all.example.org/fhir") is not None
+
+
+def test_in_production_an_unknown_caller_is_not_screened(tmp_path: Path) -> None:
+    assert not clients_of(TWO, tmp_path, **PRODUCTION).default.is_screening_on
+
+
+def test_a_client_is_found_by_its_name(tmp_path: Path) -> None:
+    clients = clients_of(TWO, tmp_path)
+    assert clients.called("south") is clients.named[1]
+    assert clients.called("default") is clients.default
+    with pytest.raises(SettingsError, match=r"No client is called 'west'. There are: north, south, default"):
+        clients.called("west")
+
+
+SERVER = '[clients.fhir]\nservers = ["https://a.example.org/fhir"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "clients: Field required"),
+        ("clients = ", "not TOML"),
+        ("clients = []", "clients: Tuple should have at least 1"),
+        ('[[clients]]\nname = "x y"', r"clients\[0\].name"),
+        ('[[clients]]\nname = "x"\nmore = 1', r"clients\[0\].more: Extra"),
+        ('[[clients]]\nname = "x"\n[[clients.orders.magnesium]]', r"clients\[0\].orders.magnesium"),
+        ('[[clients]]\nname = "x"\n[[clients.orders.ferritin]]\ncode = ""', r"orders.ferritin\[0\].code"),
+        ('[[clients]]\nname = "x"\n[clients.fhir]\nservers = ["http://e.example.org"]', "must be https"),
+        ('[[clients]]\nname = "x"\n[clients.fhir]\nservers = [5]', r"servers\[0\]"),
+        ('[[clients]]\nname = "x"\n[clients.fhir]\nbudget_ms = 5', "budget_ms"),
+        ('[[clients]]\nname = "x"\n[[clients]]\nname = "x"\n', "two clients are called x"),
+        ('[[clients]]\nname = "default"\n', "two clients are called default"),
+        (
+            f'[[clients]]\nname = "x"\n{SERVER}[[clients]]\nname = "y"\n{SERVER}',
+            "two clients name the FHIR server https://a.example.org/fhir",
+        ),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_place(text: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"RLS_CDS_CLIENTS: .*{reason}") as caught:
+        clients_of(text, tmp_path)
+    assert "errors.pydantic" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('[[clients]]\nname = "x"\n', "client x: screening must be true or false in production"),
+        (
+            '[[clients]]\nname = "x"\nscreening = true\n[clients.fhir]\nservers = ["http://127.0.0.1/fhir"]',
+            "https addresses in production",
+        ),
+    ],
+)
+def test_production_leaves_nothing_open_in_an_entry(text: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        clients_of(text, tmp_path, **PRODUCTION)
+
+
+def test_a_file_that_cannot_be_read_is_named_by_its_setting(tmp_path: Path) -> None:
+    with pytest.raises(
+        SettingsError, match=r"RLS_CDS_CLIENTS: the file cannot be read \(FileNotFoundError\)"
+    ):
+        load_clients(Settings(clients=tmp_path / "none.toml"))
+    (tmp_path / "latin.toml").write_bytes(b"\xff")
+    with pytest.raises(SettingsError, match=r"\(UnicodeDecodeError\)"):
+        load_clients(Settings(clients=tmp_path / "latin.toml"))
