@@ -17,6 +17,7 @@ from cds_service.clients import load_clients
 from cds_service.completion import Completion
 from cds_service.fhir import warm_up
 from cds_service.knowledge import Knowledge, load
+from cds_service.knowledge.local import with_windows
 from cds_service.ports import Clock, Metrics, RecordSource
 from cds_service.rendering import CardLibrary
 from cds_service.settings import Settings
@@ -84,11 +85,13 @@ def build_assess(
     cards = CardLibrary.load()
     completion = Completion(source, templates(knowledge)) if source is not None else None
 
+    knowledge_of = {one.name: with_windows(knowledge, one.windows) for one in clients.all}
+
     def assess(call: PatientView) -> Answer:
         profile = clients.profile_of(call.fhir_server)
         return assess_patient(
             replace(call, client=profile.name),
-            knowledge=knowledge,
+            knowledge=knowledge_of[profile.name],
             profile=profile,
             clock=clock,
             quiet=NothingKnown(),

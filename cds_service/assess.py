@@ -84,8 +84,7 @@ def assess(
     access = fhir_access(call, profile.fhir)
     if completion is not None and access is not None:
         record = complete(record, access, completion, budget_ms=profile.fhir.budget_ms)
-    policy = Policy(is_screening_on=profile.is_screening_on)
-    record, assessment = _decide(record, knowledge, clock.today(), policy)
+    record, assessment = _decide(record, knowledge, clock.today(), profile.policy)
     facts = record.facts
     if assessment.outcome is Outcome.REQUIRED_DATA_MISSING:
         raise RequiredDataMissing(assessment.missing, Answer((), assessment, facts))

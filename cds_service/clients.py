@@ -1,34 +1,30 @@
 """The clients that a site describes in one file, and which of them a call belongs to.
 
 The file is TOML. Each `[[clients]]` entry holds what differs from the packaged profile
-(`profiles/default.toml`), which also answers for every call of no known client.
+(`profiles/default.toml`), which also answers for every call of no known client. Files that an entry names
+lie beside it.
 """
 
-import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from typing import Annotated, Self, TypeVar
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from cds_service.addresses import ServerAddress
 from cds_service.clinical.assessment import Order
+from cds_service.knowledge import load
+from cds_service.policy import SitePolicy, read_policy
 from cds_service.profile import ClientProfile, FhirPolicy, OrderCoding
 from cds_service.settings import PREFIX, Settings, SettingsError, server_address
+from cds_service.site_files import Part, parse_toml, read_text
 
 _PACKAGED = "profiles/default.toml"
 _DEFAULT = "default"
+_FILE = StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$")
 _TEXT = StringConstraints(min_length=1, max_length=500)
 
 
@@ -36,36 +32,28 @@ def _named_server(value: object) -> object:
     return server_address(value) if isinstance(value, str) else value
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
-    )
-
-
-_Model = TypeVar("_Model", bound=_Part)
-
-
-class _OrderCoding(_Part):
+class _OrderCoding(Part):
     system: Annotated[str, _TEXT]
     code: Annotated[str, _TEXT]
     display: Annotated[str, _TEXT]
 
 
-class _Fhir(_Part):
+class _Fhir(Part):
     servers: tuple[Annotated[ServerAddress, BeforeValidator(_named_server)], ...] = ()
     budget_ms: int | None = Field(default=None, ge=50, le=30_000)
 
 
-class _Entry(_Part):
+class _Entry(Part):
     """One client as the file states it; what is None is taken from the packaged profile."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
     screening: bool | None = None
-    orders: dict[Order, tuple[_OrderCoding, ...]] = {}
+    orders: dict[Order, tuple[_OrderCoding, ...]] = Field(default_factory=dict)
     fhir: _Fhir = _Fhir()
+    policy: Annotated[str, _FILE] | None = None
 
 
-class _File(_Part):
+class _File(Part):
     clients: Annotated[tuple[_Entry, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -91,6 +79,11 @@ class Clients:
     default: ClientProfile
     named: tuple[ClientProfile, ...] = ()
 
+    @property
+    def all(self) -> tuple[ClientProfile, ...]:
+        """Every profile, the default one last."""
+        return (*self.named, self.default)
+
     def profile_of(self, fhir_server: str | None) -> ClientProfile:
         """Return the profile of the client whose FHIR server a call names.
 
@@ -102,10 +95,10 @@ class Clients:
 
     def called(self, name: str) -> ClientProfile:
         """Return the profile of a name; raises `SettingsError` when there is none."""
-        for profile in (*self.named, self.default):
+        for profile in self.all:
             if profile.name == name:
                 return profile
-        there_are = ", ".join(one.name for one in (*self.named, self.default))
+        there_are = ", ".join(one.name for one in self.all)
         raise SettingsError(f"No client is called {name!r}. There are: {there_are}.")
 
 
@@ -114,23 +107,23 @@ def load_clients(settings: Settings) -> Clients:
     default = _default_profile(settings)
     if settings.clients is None:
         return Clients(default)
-    try:
-        text = settings.clients.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{PREFIX}CLIENTS: the file cannot be read ({type(error).__name__})") from None
-    return read_clients(text, settings, default)
+    text = read_text(settings.clients, f"{PREFIX}CLIENTS")
+    return read_clients(text, settings, default, settings.clients.parent)
 
 
-def read_clients(text: str, settings: Settings, default: ClientProfile) -> Clients:
-    """Return the clients of a TOML text, `default` for all others; raises `SettingsError`."""
-    file = _parse(_File, text, f"{PREFIX}CLIENTS")
-    return Clients(default, tuple(_profile(entry, settings, default) for entry in file.clients))
+def read_clients(text: str, settings: Settings, default: ClientProfile, folder: Path) -> Clients:
+    """Return the clients of a TOML text, `default` for all others; raises `SettingsError`.
+
+    Files that an entry names lie in `folder`.
+    """
+    file = parse_toml(_File, text, f"{PREFIX}CLIENTS")
+    return Clients(default, tuple(_profile(entry, settings, default, folder) for entry in file.clients))
 
 
 def _default_profile(settings: Settings) -> ClientProfile:
     """Return the packaged profile with what the settings decide; in production nobody unknown is screened."""
     text = files("cds_service").joinpath(_PACKAGED).read_text(encoding="utf-8")
-    entry = _parse(_Entry, text, "The packaged profile")
+    entry = parse_toml(_Entry, text, "The packaged profile")
     fallback = entry.screening is True and settings.environment == "development"
     return ClientProfile(
         name=entry.name,
@@ -140,19 +133,32 @@ def _default_profile(settings: Settings) -> ClientProfile:
     )
 
 
-def _profile(entry: _Entry, settings: Settings, default: ClientProfile) -> ClientProfile:
+def _profile(entry: _Entry, settings: Settings, default: ClientProfile, folder: Path) -> ClientProfile:
+    policy = _policy(entry, folder)
     return replace(
         default,
         name=entry.name,
-        is_screening_on=_screening(entry, settings, default),
+        is_screening_on=_screening(entry, policy, settings, default),
+        cards_off=policy.cards_off,
+        windows=policy.windows,
         order_codings={**default.order_codings, **_codings(entry)},
         fhir=_fhir_policy(entry.fhir, settings, (), default.fhir.budget_ms),
     )
 
 
-def _screening(entry: _Entry, settings: Settings, default: ClientProfile) -> bool:
-    if entry.screening is not None:
-        return entry.screening
+def _policy(entry: _Entry, folder: Path) -> SitePolicy:
+    if entry.policy is None:
+        return SitePolicy()
+    subject = f"{PREFIX}CLIENTS: client {entry.name}: {entry.policy}"
+    return read_policy(read_text(folder / entry.policy, subject), subject, load())
+
+
+def _screening(entry: _Entry, policy: SitePolicy, settings: Settings, default: ClientProfile) -> bool:
+    stated = [one for one in (entry.screening, policy.screening) if one is not None]
+    if len(set(stated)) > 1:
+        raise SettingsError(f"{PREFIX}CLIENTS: client {entry.name}: its policy says otherwise on screening")
+    if stated:
+        return stated[0]
     if settings.environment == "production":
         raise SettingsError(
             f"{PREFIX}CLIENTS: client {entry.name}: screening must be true or false in production"
@@ -181,21 +187,3 @@ def _fhir_policy(
         is_loopback_allowed=is_development,
         is_open_allowed=is_development,
     )
-
-
-def _parse(model: type[_Model], text: str, subject: str) -> _Model:
-    try:
-        return model.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{subject}: not TOML: {error}") from None
-    except ValidationError as error:
-        raise SettingsError(f"{subject}: {_reasons(error)}") from None
-
-
-def _reasons(error: ValidationError) -> str:
-    """Return each fault with its place in the file; the values stay out."""
-    told = []
-    for item in error.errors(include_input=False, include_url=False):
-        place = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in item["loc"]))
-        told.append(": ".join(part for part in (place, item["msg"].removeprefix("Value error, ")) if part))
-    return "; ".join(told)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cds_service.addresses import ServerAddress, parse_address
+from cds_service.clinical.assessment import CardKey, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,19 @@ class FhirPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ClientProfile:
-    """One client's decisions; `order_codings` maps an `Order` value to the codings of its suggestion."""
+    """One client's decisions; `order_codings` maps an `Order` value to the codings of its suggestion.
+
+    `windows` are the look-backs, in days by id, that a site sets in place of those of the knowledge base.
+    """
 
     name: str
     is_screening_on: bool
+    cards_off: frozenset[CardKey] = frozenset()
+    windows: Mapping[str, int] = field(default_factory=dict)
     order_codings: Mapping[str, tuple[OrderCoding, ...]] = field(default_factory=dict)
     fhir: FhirPolicy = FhirPolicy()
+
+    @property
+    def policy(self) -> Policy:
+        """What the client decides about the rules."""
+        return Policy(is_screening_on=self.is_screening_on, cards_off=self.cards_off)

@@ -110,6 +110,18 @@ def thresholds_part() -> str:
     )
 
 
+def windows_part() -> str:
+    """Return the table of the look-backs that a site may set."""
+    return _table(
+        ("window", "days", "a site may set", "meaning"),
+        (
+            (f"`{t.id}`", str(t.value), f"{t.local[0]} to {t.local[1]}", t.text)
+            for t in load().thresholds.values()
+            if t.local is not None
+        ),
+    )
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + "\n"
@@ -123,6 +135,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "overrides": overrides_part,
     "prefetch": prefetch_part,
     "thresholds": thresholds_part,
+    "windows": windows_part,
 }
 
 

@@ -63,13 +63,18 @@ class Service:
         )
 
 
-@cache
-def service_in(zone: str, *, is_screening_on: bool = True, today: date = TODAY) -> Service:
-    """Return the service as it runs in one zone, by default on the day of the scenarios."""
-    # A budget far above what a search takes, so that a busy machine changes no answer.
-    settings = Settings(zone=ZoneInfo(zone), screening=is_screening_on, fhir_budget_ms=20_000)
+def service_with(settings: Settings, today: date = TODAY) -> Service:
+    """Return the service as it runs with these settings, by default on the day of the scenarios."""
     clock = FixedClock(settings.zone, today)
     return Service(
         client=create_app(settings, clock=clock).test_client(),
         assess=build_assess(settings, clock=clock),
     )
+
+
+@cache
+def service_in(zone: str, *, is_screening_on: bool = True, today: date = TODAY) -> Service:
+    """Return the service as it runs in one zone."""
+    # A budget far above what a search takes, so that a busy machine changes no answer.
+    settings = Settings(zone=ZoneInfo(zone), screening=is_screening_on, fhir_budget_ms=20_000)
+    return service_with(settings, today)

@@ -18,16 +18,19 @@ from cds_service.adapters.clock import FixedClock
 from cds_service.app import build_assess, system_clock, warm_app
 from cds_service.assess import Answer, PatientView, RequiredDataMissing
 from cds_service.cli.explain import NameOf, cards_text, explain_plain, explain_text, line_width
+from cds_service.cli.policy import policy_text
 from cds_service.cli.shift import WRITTEN_FOR, write_shifted
 from cds_service.clients import load_clients
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import load
 from cds_service.knowledge.lint import lint
+from cds_service.policy import read_policy
 from cds_service.protocol.envelope import parse_hook_request
 from cds_service.protocol.errors import BadRequest
 from cds_service.protocol.responses import CardsResponse, to_plain
 from cds_service.resources import ResourceMissing, fixtures_dir
 from cds_service.settings import Settings, SettingsError, load_settings
+from cds_service.site_files import read_text
 from cds_service.web.discovery import HOOK
 from cds_service.web.errors import missing_outcome
 from cds_service.web.logs import log_to_stderr
@@ -136,6 +139,21 @@ def knowledge_lint() -> None:
     """Check digits, sources, orphans, overlaps and dates; exit code 1 when something has to be mended."""
     base = load()
     report(lint(base, [key.value for key in CardKey]), f"knowledge {base.version}")
+
+
+@main.group()
+def policy() -> None:
+    """Look after a site's policy."""
+
+
+@policy.command("check")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def policy_check(file: Path) -> None:
+    """Validate the policy in FILE and tell what it changes, also for the sample patients."""
+    base, settings = load(), _settings()
+    found = _usable(lambda: read_policy(read_text(file, str(file)), str(file), base))
+    clients = _usable(lambda: load_clients(settings))
+    click.echo(policy_text(found, clients, base, fixtures_dir()))
 
 
 def report(problems: Sequence[object], subject: str) -> None:

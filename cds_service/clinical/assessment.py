@@ -242,6 +242,16 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a site may decide about the rules."""
+    """What a site may decide about the rules.
+
+    A card of `cards_off` is not shown and nothing takes its place; DATA-01 cannot be switched off, since
+    its absence would be read as "all clear".
+    """
 
     is_screening_on: bool = True
+    cards_off: frozenset[CardKey] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Refuse what would turn a failure into silence; raises ValueError."""
+        if CardKey.DATA_01 in self.cards_off:
+            raise ValueError(f"{CardKey.DATA_01} cannot be switched off")

@@ -45,7 +45,8 @@ def evaluate(facts: Facts, knowledge: Knowledge, *, today: date, policy: Policy)
     missing = _missing(picture)
     if missing:
         return _without_required_data(picture, factors, missing)
-    return _assessment(picture, factors, _choices(picture, factors, policy))
+    choices = (_switched(choice, policy) for choice in _choices(picture, factors, policy))
+    return _assessment(picture, factors, choices)
 
 
 def _missing(picture: Picture) -> tuple[str, ...]:
@@ -92,6 +93,14 @@ def _choices(picture: Picture, factors: tuple[Factor, ...], policy: Policy) -> t
             return _status_unknown(picture, factors)
         case _:
             return (_not_recorded(picture, factors, policy),)
+
+
+def _switched(choice: Choice, policy: Policy) -> Choice:
+    """Return silence for a card that the site has switched off."""
+    if choice.card is None or choice.card.key not in policy.cards_off:
+        return choice
+    reason = f"{choice.card.key} is switched off here"
+    return silent(reason, {**choice.why_not, choice.card.key: reason})
 
 
 def _on_record(picture: Picture, factors: tuple[Factor, ...]) -> tuple[Choice, ...]:

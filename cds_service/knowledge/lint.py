@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Protocol
 
-from cds_service.knowledge.model import Check, Knowledge
+from cds_service.knowledge.model import Check, Knowledge, Threshold
 
 LOINC = "http://loinc.org"
 SNOMED_CT = "http://snomed.info/sct"
@@ -154,8 +154,19 @@ def _dates(knowledge: Knowledge) -> Iterator[Problem]:
             yield Problem(
                 f"threshold {threshold.id}", "applies from a day after the date of the knowledge base"
             )
+        if threshold.local is not None and not _is_local_window(threshold):
+            yield Problem(
+                f"threshold {threshold.id}",
+                "may be set by a site, but is no project rule in days within its range",
+            )
         if threshold.value <= 0:
             yield Problem(f"threshold {threshold.id}", "is not above zero")
+
+
+def _is_local_window(threshold: Threshold) -> bool:
+    """Whether a site may set it: a project rule in days, whose own value lies within the range."""
+    least, most = threshold.local or (0, 0)
+    return threshold.check is Check.P and threshold.unit == "d" and 0 < least <= threshold.value <= most
 
 
 def _orphans(knowledge: Knowledge) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """Loads the knowledge base from the data files of this package, once per process."""
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
@@ -23,6 +24,7 @@ from cds_service.knowledge.terminology import Terminology, load_terminology
 
 Table = Mapping[str, Any]
 Read = Callable[[str], bytes]
+_IN_BRACES = re.compile(r"\{([^{}]+)\}")
 
 
 @cache
@@ -36,6 +38,7 @@ def build(read: Read, digest: str) -> Knowledge:
     """Return the knowledge base of the files that `read` gives by name; raises on a malformed file."""
     manifest = _toml(read, "manifest.toml")
     terminology = load_terminology(read)
+    thresholds = {i: _threshold(i, t) for i, t in _toml(read, "thresholds.toml").items()}
     classes = {g: _drug_class(g, t) for g, t in _toml(read, "drug_classes.toml").items()}
     return Knowledge(
         version=manifest["version"],
@@ -44,11 +47,11 @@ def build(read: Read, digest: str) -> Knowledge:
         citations={
             i: Citation(i, t["reference"], t["url"]) for i, t in _toml(read, "citations.toml").items()
         },
-        thresholds={i: _threshold(i, t) for i, t in _toml(read, "thresholds.toml").items()},
+        thresholds=thresholds,
         factors={i: _factor(i, t) for i, t in _toml(read, "factors.toml").items()},
         drug_classes=classes,
         ingredients=_ingredients(terminology, _toml(read, "ingredients.toml"), classes),
-        rules={i: _rule(i, t) for i, t in _toml(read, "rules.toml").items()},
+        rules={i: _rule(i, t, thresholds) for i, t in _toml(read, "rules.toml").items()},
         terminology=terminology,
     )
 
@@ -83,7 +86,13 @@ def _threshold(threshold_id: str, table: Table) -> Threshold:
         citations=tuple(table["citations"]),
         check=Check(table["check"]),
         text=table["text"],
+        local=_range(table["local"]) if "local" in table else None,
     )
+
+
+def _range(ends: tuple[int, int]) -> tuple[int, int]:
+    least, most = ends
+    return least, most
 
 
 def _factor(factor_id: str, table: Table) -> FactorDefinition:
@@ -115,8 +124,15 @@ def _drug_class(group: str, table: Table) -> DrugClass:
     )
 
 
-def _rule(rule_id: str, table: Table) -> RuleDefinition:
-    return RuleDefinition(rule_id, table["text"], tuple(table["citations"]), Check(table["check"]))
+def _rule(rule_id: str, table: Table, thresholds: Mapping[str, Threshold]) -> RuleDefinition:
+    wording = table["text"]
+    text = worded(wording, thresholds)
+    return RuleDefinition(rule_id, text, tuple(table["citations"]), Check(table["check"]), wording)
+
+
+def worded(wording: str, thresholds: Mapping[str, Threshold]) -> str:
+    """Return the text of a rule with its look-backs in words; raises KeyError for one that is none."""
+    return _IN_BRACES.sub(lambda found: thresholds[found.group(1)].words, wording)
 
 
 def _ingredients(

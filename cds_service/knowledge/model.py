@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from cds_service.knowledge.terminology import Terminology
 
+_DAY = "d"
+
 
 class Check(StrEnum):
     """How far a fact was verified."""
@@ -34,7 +36,11 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A limit or a look-back: exact value, unit, since when it applies, and what it rests on."""
+    """A limit or a look-back: exact value, unit, since when it applies, and what it rests on.
+
+    `local` is the range of days, both ends included, in which a site may set a look-back; None where it
+    may not. `is_set_locally` tells that it did.
+    """
 
     id: str
     value: Decimal
@@ -43,6 +49,13 @@ class Threshold:
     citations: tuple[str, ...]
     check: Check
     text: str
+    local: tuple[int, int] | None = None
+    is_set_locally: bool = False
+
+    @property
+    def words(self) -> str:
+        """Return the value as texts name it ("365 days")."""
+        return f"{self.value} {'days' if self.unit == _DAY else self.unit}"
 
     @property
     def awaits_review(self) -> bool:
@@ -97,12 +110,16 @@ class Ingredient:
 
 @dataclass(frozen=True, slots=True)
 class RuleDefinition:
-    """The rule behind a card, or a project rule that a card names."""
+    """The rule behind a card, or a project rule that a card names.
+
+    `wording` is the text as the data file has it, with the look-backs that it names in braces.
+    """
 
     id: str
     text: str
     citations: tuple[str, ...]
     check: Check
+    wording: str = ""
 
     @property
     def awaits_review(self) -> bool:
@@ -128,6 +145,11 @@ class Knowledge:
     def threshold(self, threshold_id: str) -> Decimal:
         """Return the value of a threshold in its own unit; raises KeyError for an unknown id."""
         return self.thresholds[threshold_id].value
+
+    @property
+    def windows(self) -> Mapping[str, str]:
+        """Return every look-back in words, by its id."""
+        return {i: found.words for i, found in self.thresholds.items() if found.unit == _DAY}
 
     def days(self, threshold_id: str) -> int:
         """Return the value of a look-back in days; raises KeyError for an unknown id."""

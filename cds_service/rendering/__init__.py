@@ -131,6 +131,7 @@ class CardLibrary:
             "drug_count": len(decision.drugs),
             "ingredients": tuple(drug.ingredient for drug in decision.drugs),
             "lines": frozenset(item.line.value for item in decision.lines),
+            "windows": self._writer(knowledge).windows,
         }
         summary = fitted(
             form,

@@ -33,6 +33,7 @@ class DetailWriter:
     def __init__(self, templates: Templates, knowledge: Knowledge) -> None:
         self._templates = templates
         self._knowledge = knowledge
+        self.windows = knowledge.windows
         self._headings: Mapping[str, str] = templates.shared["headings"]
         self._citations: Mapping[str, str] = templates.shared["citations"]
         # What depends on the knowledge alone is written once, not for each card.

@@ -19,8 +19,10 @@ from cds_service.resources import MANIFEST
 SHARED_FILES = frozenset({MANIFEST, "shared.toml", "lines.toml", "not_checked.toml"})
 SECTIONS = frozenset({"values", "options", "missing"})
 OVERRIDES = frozenset({"iron", "drug"})
-VALUES_OF_CARDS = frozenset({"rls", "Rls", "on_record", "drug_count", "ingredients", "lines"})
-"""Names that the rendering gives to every string of a card; the last two are for conditions only."""
+VALUES_OF_CARDS = frozenset({"rls", "Rls", "on_record", "drug_count", "ingredients", "lines", "windows"})
+"""Names that the rendering gives to every string of a card.
+
+`ingredients` and `lines` are for conditions only; `windows` holds each look-back in words by its id."""
 
 LISTS_OF_SUMMARIES = frozenset({"drugs", "factors"})
 """Names of lists, given to summaries only: a detail shows both in sections of their own."""

@@ -1,0 +1,47 @@
+"""Files that a site writes: read strictly, and every fault told by its place, never by its value."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cds_service.settings import SettingsError
+
+
+class Part(BaseModel):
+    """A table of such a file; a member that it does not know is refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+
+_Model = TypeVar("_Model", bound=Part)
+
+
+def read_text(path: Path, subject: str) -> str:
+    """Return the text of a file; raises `SettingsError`, which begins with `subject`."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{subject}: the file cannot be read ({type(error).__name__})") from None
+
+
+def parse_toml(model: type[_Model], text: str, subject: str) -> _Model:
+    """Return what a TOML text holds; raises `SettingsError` with the place of each fault."""
+    try:
+        return model.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{subject}: not TOML: {error}") from None
+    except ValidationError as error:
+        raise SettingsError(f"{subject}: {_reasons(error)}") from None
+
+
+def _reasons(error: ValidationError) -> str:
+    told = []
+    for item in error.errors(include_input=False, include_url=False):
+        place = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in item["loc"]))
+        told.append(": ".join(part for part in (place, item["msg"].removeprefix("Value error, ")) if part))
+    return "; ".join(told)
