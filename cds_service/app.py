@@ -1,8 +1,9 @@
 """The composition root: settings and collaborators in, a Flask application out."""
 
+import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 
 from flask import Flask
 
@@ -13,17 +14,20 @@ from cds_service.adapters.on_demand import OnDemandSource
 from cds_service.adapters.quiet import NothingKnown
 from cds_service.assess import Answer, PatientView
 from cds_service.assess import assess as assess_patient
-from cds_service.clients import load_clients
+from cds_service.clients import Clients
 from cds_service.completion import Completion
 from cds_service.fhir import warm_up
 from cds_service.knowledge import Knowledge, load
-from cds_service.knowledge.local import with_windows
-from cds_service.ports import Clock, Metrics, RecordSource
+from cds_service.live import LiveClients
+from cds_service.ports import CallerRefusedError, Clock, Metrics, RecordSource, Refusal
+from cds_service.profile import ClientProfile
 from cds_service.rendering import CardLibrary
-from cds_service.settings import Settings
+from cds_service.settings import PREFIX, Settings, SettingsError
+from cds_service.web.auth import Anybody, Callers, TokenCallers
 from cds_service.web.discovery import templates
 from cds_service.web.errors import register_errors
 from cds_service.web.frame import register_frame
+from cds_service.web.logs import log_event
 from cds_service.web.pages import pages_blueprint
 from cds_service.web.service import Assess, service_blueprint
 
@@ -42,6 +46,8 @@ def create_app(
     Raises `SettingsError` or the loaders' errors, so that a broken installation fails before the first call.
     """
     knowledge = load()
+    source = source or OnDemandSource()
+    live = live_clients(settings, knowledge)
     app = Flask("cds_service", static_folder=None)
     # Two slashes are part of an address here; by default Werkzeug would redirect them away.
     app.url_map.merge_slashes = False
@@ -49,15 +55,20 @@ def create_app(
     register_errors(app, max_body=settings.max_body)
     app.register_blueprint(
         service_blueprint(
-            assess=assess
-            or build_assess(settings, clock=clock, knowledge=knowledge, source=source or OnDemandSource()),
+            assess=assess or assess_with(settings, live, clock=clock, knowledge=knowledge, source=source),
+            callers=callers_of(settings, live, source),
             prefetch=templates(knowledge),
             metrics=metrics or InProcessMetrics(),
             max_body=settings.max_body,
         ),
     )
     app.register_blueprint(pages_blueprint({"service": __version__, "knowledge": knowledge.version}))
-    register_frame(app, knowledge_version=knowledge.version, timer=timer)
+    register_frame(
+        app,
+        knowledge_version=knowledge.version,
+        timer=timer,
+        origins=partial(origins_for, live),
+    )
     return app
 
 
@@ -66,6 +77,44 @@ def warm_app(settings: Settings) -> Flask:
     app = create_app(settings)
     warm_up()
     return app
+
+
+def live_clients(settings: Settings, knowledge: Knowledge) -> LiveClients:
+    """Return the clients, read again when their files change; raises `SettingsError`."""
+    return LiveClients(settings, knowledge, check=_check_keys, told=_tell_of_clients)
+
+
+def _check_keys(clients: Clients) -> None:
+    """Refuse a file of keys that holds none; raises `SettingsError`."""
+    for profile in clients.named:
+        if profile.trust is not None and profile.trust.keys is not None:
+            # The token library is loaded only where callers are trusted by token.
+            from cds_service.adapters.keys import KeySetError, read_key_set  # noqa: PLC0415 - on demand
+
+            try:
+                read_key_set(profile.trust.keys)
+            except KeySetError as error:
+                told = f"{PREFIX}CLIENTS: client {profile.name}: trust: keys_file: {error}"
+                raise SettingsError(told) from None
+
+
+def _tell_of_clients(fault: str) -> None:
+    if fault:
+        log_event("clients file refused, the clients before it go on", logging.ERROR, fault=fault)
+    else:
+        log_event("clients file read again")
+
+
+def callers_of(settings: Settings, live: LiveClients, source: RecordSource) -> Callers:
+    """Return who tells the clients apart: by token where one of them is trusted, else nobody does."""
+    if not live.current().clients.is_authenticating or settings.store is None or settings.public_url is None:
+        return Anybody()
+    from cds_service.adapters.keys import KeySets  # noqa: PLC0415 - on demand, as above
+    from cds_service.adapters.store import SqlReplayStore, engine_of  # noqa: PLC0415 - the same
+    from cds_service.adapters.tokens import TokenVerifier  # noqa: PLC0415 - the same
+
+    verifier = TokenVerifier(KeySets(source), SqlReplayStore(partial(engine_of, settings.store)))
+    return TokenCallers(verifier, lambda: live.current().clients.named, settings.public_url)
 
 
 def build_assess(
@@ -80,18 +129,29 @@ def build_assess(
     Without a `source` it asks no FHIR server.
     """
     knowledge = knowledge or load()
-    clients = load_clients(settings)
+    live = live_clients(settings, knowledge)
+    return assess_with(settings, live, clock=clock, knowledge=knowledge, source=source)
+
+
+def assess_with(
+    settings: Settings,
+    live: LiveClients,
+    *,
+    clock: Clock | None,
+    knowledge: Knowledge,
+    source: RecordSource | None,
+) -> Callable[[PatientView], Answer]:
+    """Return the use case for these clients."""
     clock = clock or system_clock(settings)
     cards = CardLibrary.load()
     completion = Completion(source, templates(knowledge)) if source is not None else None
 
-    knowledge_of = {one.name: with_windows(knowledge, one.windows) for one in clients.all}
-
     def assess(call: PatientView) -> Answer:
-        profile = clients.profile_of(call.fhir_server)
+        serving = live.current()
+        profile = profile_for(call, serving.clients)
         return assess_patient(
-            replace(call, client=profile.name),
-            knowledge=knowledge_of[profile.name],
+            call,
+            knowledge=serving.knowledge[profile.name],
             profile=profile,
             clock=clock,
             quiet=NothingKnown(),
@@ -101,6 +161,30 @@ def build_assess(
         )
 
     return assess
+
+
+def profile_for(call: PatientView, clients: Clients) -> ClientProfile:
+    """Return the profile of a call: that of the proven client, else by the FHIR server that it names.
+
+    Raises `CallerRefusedError` for a client that left the file since its token was checked.
+    """
+    if call.client is None:
+        return clients.profile_of(call.fhir_server)
+    try:
+        return clients.called(call.client)
+    except SettingsError:
+        raise CallerRefusedError(Refusal.UNKNOWN_ISSUER) from None
+
+
+def origins_for(live: LiveClients, client: ClientProfile | None) -> frozenset[str] | None:
+    """Return the web pages that may read an answer: any where nobody is authenticated, else a client's own.
+
+    For a preflight, and where a caller was refused, those of all clients: no token tells them apart there.
+    """
+    clients = live.current().clients
+    if not clients.is_authenticating:
+        return None
+    return clients.origins if client is None else client.origins
 
 
 def system_clock(settings: Settings) -> Clock:

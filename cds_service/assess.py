@@ -24,6 +24,8 @@ from cds_service.rendering.identity import fingerprint
 class PatientView:
     """One patient-view call; `prefetch` is the raw JSON of that member, None when the call has none.
 
+    `client` is the name of a caller that has proved to be that client, None for anybody else.
+
     `authorization` gives access to `fhir_server` for this patient; None where the call grants none.
     """
 
@@ -33,7 +35,7 @@ class PatientView:
     prefetch: bytes | msgspec.Raw | None
     fhir_server: str | None = None
     version_hint: str | None = None
-    client: str = "default"
+    client: str | None = None
     authorization: FhirAuthorization | None = None
 
 
@@ -91,7 +93,7 @@ def assess(
     context = RenderContext(
         service_id=call.service_id,
         hook_instance=call.hook_instance,
-        client=call.client,
+        client=profile.name,
         patient_id=call.patient_id,
         canonical_base=canonical_base,
     )
@@ -104,7 +106,7 @@ def assess(
             context=context,
         )
         for decision in assessment.cards
-        if not _is_quiet(quiet, call, decision)
+        if not _is_quiet(quiet, call, profile.name, decision)
     )
     return Answer(shown, assessment, facts)
 
@@ -139,9 +141,9 @@ def _decide(record: Record, knowledge: Knowledge, today: date, policy: Policy) -
         record = smaller
 
 
-def _is_quiet(quiet: Quiet, call: PatientView, decision: CardDecision) -> bool:
+def _is_quiet(quiet: Quiet, call: PatientView, client: str, decision: CardDecision) -> bool:
     return quiet.is_quiet(
-        client=call.client,
+        client=client,
         patient_id=call.patient_id,
         card_key=decision.key.value,
         fingerprint=fingerprint(decision.deciding),

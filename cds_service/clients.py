@@ -18,13 +18,15 @@ from cds_service.addresses import ServerAddress
 from cds_service.clinical.assessment import Order
 from cds_service.knowledge import load
 from cds_service.policy import SitePolicy, read_policy
-from cds_service.profile import ClientProfile, FhirPolicy, OrderCoding
+from cds_service.profile import ClientProfile, FhirPolicy, OrderCoding, Trust
 from cds_service.settings import PREFIX, Settings, SettingsError, server_address
 from cds_service.site_files import Part, parse_toml, read_text
+from cds_service.trust import TrustPart, are_apart, trust_of
 
 _PACKAGED = "profiles/default.toml"
 _DEFAULT = "default"
 _FILE = StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$")
+_ORIGIN = r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$"
 _TEXT = StringConstraints(min_length=1, max_length=500)
 
 
@@ -51,6 +53,9 @@ class _Entry(Part):
     orders: dict[Order, tuple[_OrderCoding, ...]] = Field(default_factory=dict)
     fhir: _Fhir = _Fhir()
     policy: Annotated[str, _FILE] | None = None
+    trust: TrustPart | None = None
+    origins: tuple[Annotated[str, StringConstraints(pattern=_ORIGIN)], ...] = ()
+    silent: bool = False
 
 
 class _File(Part):
@@ -65,6 +70,11 @@ class _File(Part):
             raise ValueError(f"two clients are called {twice[0]}")
         if twice := _repeated(f"{address.origin}{address.path}" for address in servers):
             raise ValueError(f"two clients name the FHIR server {twice[0]}")
+        trusted = [entry.trust for entry in self.clients if entry.trust is not None]
+        if not are_apart(trusted):
+            raise ValueError("two clients with one issuer need a tenant each")
+        if 0 < len(trusted) < len(self.clients):
+            raise ValueError("either every client has a table trust or none")
         return self
 
 
@@ -74,10 +84,24 @@ def _repeated(names: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """Every client's profile; `default` is that of calls which belong to none of them."""
+    """Every client's profile; `default` is that of calls which belong to none of them.
+
+    `files` are those that were read.
+    """
 
     default: ClientProfile
     named: tuple[ClientProfile, ...] = ()
+    files: tuple[Path, ...] = ()
+
+    @property
+    def is_authenticating(self) -> bool:
+        """Whether callers have to prove who they are."""
+        return any(one.trust is not None for one in self.named)
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Every origin of a client."""
+        return frozenset().union(*(one.origins for one in self.named))
 
     @property
     def all(self) -> tuple[ClientProfile, ...]:
@@ -108,7 +132,16 @@ def load_clients(settings: Settings) -> Clients:
     if settings.clients is None:
         return Clients(default)
     text = read_text(settings.clients, f"{PREFIX}CLIENTS")
-    return read_clients(text, settings, default, settings.clients.parent)
+    clients = read_clients(text, settings, default, settings.clients.parent)
+    if settings.environment == "production" and not clients.is_authenticating:
+        raise SettingsError(f"{PREFIX}CLIENTS: every client needs a table trust in production")
+    if clients.is_authenticating and settings.store is None:
+        raise SettingsError(
+            f"{PREFIX}STORE must name the store of used tokens where callers are trusted by token"
+        )
+    if clients.is_authenticating and settings.public_url is None:
+        raise SettingsError(f"{PREFIX}PUBLIC_URL must be set where callers are trusted by token")
+    return replace(clients, files=(settings.clients, *clients.files))
 
 
 def read_clients(text: str, settings: Settings, default: ClientProfile, folder: Path) -> Clients:
@@ -117,7 +150,14 @@ def read_clients(text: str, settings: Settings, default: ClientProfile, folder: 
     Files that an entry names lie in `folder`.
     """
     file = parse_toml(_File, text, f"{PREFIX}CLIENTS")
-    return Clients(default, tuple(_profile(entry, settings, default, folder) for entry in file.clients))
+    named = tuple(_profile(entry, settings, default, folder) for entry in file.clients)
+    return Clients(default, named, tuple(folder / name for entry in file.clients for name in _files(entry)))
+
+
+def _files(entry: _Entry) -> list[str]:
+    """Return the names of the files that an entry refers to."""
+    keys = entry.trust.keys_file if entry.trust is not None else None
+    return [name for name in (entry.policy, keys) if name is not None]
 
 
 def _default_profile(settings: Settings) -> ClientProfile:
@@ -141,9 +181,18 @@ def _profile(entry: _Entry, settings: Settings, default: ClientProfile, folder: 
         is_screening_on=_screening(entry, policy, settings, default),
         cards_off=policy.cards_off,
         windows=policy.windows,
+        trust=_trust(entry, settings, folder),
+        origins=frozenset(entry.origins),
+        is_silent=entry.silent,
         order_codings={**default.order_codings, **_codings(entry)},
         fhir=_fhir_policy(entry.fhir, settings, (), default.fhir.budget_ms),
     )
+
+
+def _trust(entry: _Entry, settings: Settings, folder: Path) -> Trust | None:
+    if entry.trust is None:
+        return None
+    return trust_of(entry.trust, settings, folder, f"{PREFIX}CLIENTS: client {entry.name}: trust")
 
 
 def _policy(entry: _Entry, folder: Path) -> SitePolicy:

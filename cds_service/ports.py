@@ -1,6 +1,6 @@
 """The outside world, as the core sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date
@@ -9,6 +9,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from cds_service.addresses import ServerAddress
+from cds_service.profile import ClientProfile, Trust
 
 
 class Clock(Protocol):
@@ -103,3 +104,69 @@ class RecordSource(Protocol):
 
     def open(self, access: FhirAccess, *, budget_seconds: float) -> AbstractContextManager[RecordSession]:
         """Return a session whose time starts now; nothing that it read is kept after it."""
+
+
+class Refusal(StrEnum):
+    """Why a caller was refused: for the log alone, the answer is the same for all."""
+
+    NO_TOKEN = "no token"  # noqa: S105 - the word for a missing one
+    MALFORMED = "token malformed"
+    ALGORITHM = "algorithm not allowed"
+    UNKNOWN_ISSUER = "issuer not known"
+    CLAIM_MISSING = "claim missing or of a wrong type"
+    AUDIENCE = "meant for another audience"
+    EXPIRED = "expired"
+    NOT_YET = "not yet valid"
+    LIFETIME = "lives too long"
+    SUBJECT = "other subject"
+    KEY_ADDRESS = "other key address"
+    UNKNOWN_KEY = "key not known"
+    SIGNATURE = "signature wrong"
+    REPLAYED = "used before"
+
+
+class CallerRefusedError(Exception):
+    """The caller did not prove to be a client of ours; `issuer` only where it is one that we know."""
+
+    def __init__(self, refusal: Refusal, issuer: str | None = None) -> None:
+        """Keep the cause, which never goes into the answer."""
+        super().__init__(refusal.value)
+        self.refusal = refusal
+        self.issuer = issuer
+
+
+class StoreUnavailableError(Exception):
+    """The store, or the keys of a client, are out of reach: nothing can be decided now."""
+
+
+class ReplayStore(Protocol):
+    """Remembers which tokens were used, for all processes together."""
+
+    def use(self, issuer: str, token_id: str, *, until: int) -> bool:
+        """Return True for the first use of a token; it is remembered until this Unix time.
+
+        Raises `StoreUnavailableError`.
+        """
+
+
+class CallerVerifier(Protocol):
+    """Tells which client signed a token."""
+
+    def caller(
+        self, headers: Sequence[str], paths: Collection[str], clients: Sequence[ClientProfile], base: str
+    ) -> ClientProfile:
+        """Return the client; raises `CallerRefusedError` and `StoreUnavailableError`.
+
+        `headers` are all Authorization headers of a call, `paths` those below the address `base` for
+        which its token may be meant.
+        """
+
+
+class KeySource(Protocol):
+    """The public keys of clients."""
+
+    def key(self, trust: Trust, key_id: str) -> object | None:
+        """Return the key of this id as the token library takes it, None when the client has no such key.
+
+        Raises `StoreUnavailableError` when no key set of the client could ever be read.
+        """

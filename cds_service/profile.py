@@ -44,10 +44,31 @@ class FhirPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose tokens a client signs, and how (CDS Hooks 2.0.1, "Trusting CDS Clients").
+
+    The client's keys come from `keys_url`, or are those of the key set `keys` (JSON text). `audience` is
+    the base address in the tokens where it is not the public one of the service. Times are in seconds.
+    """
+
+    issuer: str
+    tenant: str | None = None
+    keys_url: str | None = None
+    keys: str | None = None
+    algorithms: tuple[str, ...] = ("ES384", "RS384")
+    subject: str | None = None
+    audience: str | None = None
+    lifetime_s: int = 300
+    leeway_s: int = 5
+
+
+@dataclass(frozen=True, slots=True)
 class ClientProfile:
     """One client's decisions; `order_codings` maps an `Order` value to the codings of its suggestion.
 
     `windows` are the look-backs, in days by id, that a site sets in place of those of the knowledge base.
+    `origins` are the web pages that may read answers; a silent client gets no cards, the rules run and are
+    counted.
     """
 
     name: str
@@ -56,6 +77,9 @@ class ClientProfile:
     windows: Mapping[str, int] = field(default_factory=dict)
     order_codings: Mapping[str, tuple[OrderCoding, ...]] = field(default_factory=dict)
     fhir: FhirPolicy = FhirPolicy()
+    trust: Trust | None = None
+    origins: frozenset[str] = frozenset()
+    is_silent: bool = False
 
     @property
     def policy(self) -> Policy:

@@ -64,6 +64,12 @@ def server_address(text: str) -> ServerAddress:
 # A name, an IPv4 or an IPv6 address; a path to a socket is none.
 _HOST = r"^([A-Za-z0-9._-]+|[0-9A-Fa-f:.]+)$"
 _BASE_ADDRESS = r"^https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$"
+# Where callers find the service; http is for this machine. A path prefix is allowed.
+_PUBLIC_ADDRESS = (
+    r"^(https://[A-Za-z0-9.-]+|http://(localhost|127\.0\.0\.1|\[::1\]))"
+    r"(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$"
+)
+_STORE = r"^(sqlite:///\S+|postgres(ql)?(\+psycopg)?://\S+)$"
 
 
 class Settings(BaseModel):
@@ -88,17 +94,30 @@ class Settings(BaseModel):
     fhir_allow: Annotated[tuple[ServerAddress, ...], BeforeValidator(_servers)] = ()
     fhir_budget_ms: int | None = Field(default=None, ge=50, le=30_000)
     clients: Path | None = None
+    public_url: Annotated[str, StringConstraints(pattern=_PUBLIC_ADDRESS)] | None = None
+    store: Annotated[str, StringConstraints(pattern=_STORE, max_length=2000)] | None = None
 
     @model_validator(mode="after")
     def _production_decides(self) -> Self:
         """Refuse in production what only development may do or leave open."""
-        if self.environment == "production" and self.as_of is not None:
-            raise ValueError(f"{PREFIX}AS_OF fixes the day of assessment and is for development only")
-        if self.environment == "production" and self.screening is None and self.clients is None:
-            raise ValueError(f"{PREFIX}SCREENING must be true or false in production")
-        if self.environment == "production" and any(one.scheme != "https" for one in self.fhir_allow):
-            raise ValueError(f"{PREFIX}FHIR_ALLOW must name https addresses in production")
+        if self.environment == "production":
+            for reason, is_met in self._conditions_of_production().items():
+                if not is_met:
+                    raise ValueError(f"{PREFIX}{reason}")
         return self
+
+    def _conditions_of_production(self) -> dict[str, bool]:
+        return {
+            "AS_OF fixes the day of assessment and is for development only": self.as_of is None,
+            "CLIENTS must name the file of trusted clients in production": self.clients is not None,
+            "PUBLIC_URL must be the https address at which clients call, in production": (
+                self.public_url is not None and self.public_url.startswith("https://")
+            ),
+            "STORE must name the store of used tokens in production": self.store is not None,
+            "FHIR_ALLOW is for development only; in production each client names its own servers": (
+                not self.fhir_allow
+            ),
+        }
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:

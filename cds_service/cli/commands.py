@@ -20,6 +20,7 @@ from cds_service.assess import Answer, PatientView, RequiredDataMissing
 from cds_service.cli.explain import NameOf, cards_text, explain_plain, explain_text, line_width
 from cds_service.cli.policy import policy_text
 from cds_service.cli.shift import WRITTEN_FOR, write_shifted
+from cds_service.cli.store import ready_store, upgrade
 from cds_service.clients import load_clients
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import load
@@ -82,7 +83,9 @@ def serve() -> None:
     from cds_service.cli.server import Server  # noqa: PLC0415 - the other commands need no server
 
     settings = _settings()
-    _usable(lambda: load_clients(settings))
+    clients = _usable(lambda: load_clients(settings))
+    if clients.is_authenticating:
+        _usable(lambda: ready_store(settings))
     log_to_stderr()
     click.echo(
         f"Serving http://{settings.host}:{settings.port}/cds-services ({settings.environment}), Ctrl+C stops",
@@ -139,6 +142,19 @@ def knowledge_lint() -> None:
     """Check digits, sources, orphans, overlaps and dates; exit code 1 when something has to be mended."""
     base = load()
     report(lint(base, [key.value for key in CardKey]), f"knowledge {base.version}")
+
+
+@main.group()
+def store() -> None:
+    """Look after the store of used tokens."""
+
+
+@store.command("upgrade")
+def store_upgrade() -> None:
+    """Bring the tables of RLS_CDS_STORE up to this release; nothing happens where they are."""
+    settings = _settings()
+    _usable(lambda: upgrade(settings))
+    click.echo("The store has the tables of this release.")
 
 
 @main.group()

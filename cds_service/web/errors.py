@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTo
 
 from cds_service.assess import RequiredDataMissing
 from cds_service.clinical.facts import DataIssue, IssueKind
+from cds_service.ports import CallerRefusedError, StoreUnavailableError
 from cds_service.protocol.errors import BadRequest
 from cds_service.protocol.outcome import Issue, operation_outcome
 from cds_service.protocol.prefetch import prefetch_templates
@@ -33,6 +34,7 @@ _OBSTACLES: Mapping[IssueKind, str] = {
 _KNOWN_TYPES = frozenset(
     template.partition("?")[0].partition("/")[0] for template in prefetch_templates((), ()).values()
 )
+_REFUSED = Issue("login", "A valid token of a known client is needed.")
 _OTHER = Issue("processing", "The request was not answered.")
 
 
@@ -40,6 +42,8 @@ def register_errors(app: Flask, *, max_body: int) -> None:
     """Let the application answer every failure as JSON; `max_body` is named where a body is too large."""
     app.register_error_handler(BadRequest, bad_request)
     app.register_error_handler(RequiredDataMissing, required_data_missing)
+    app.register_error_handler(CallerRefusedError, caller_refused)
+    app.register_error_handler(StoreUnavailableError, store_unavailable)
     app.register_error_handler(RequestEntityTooLarge, too_large(max_body))
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, unexpected)
@@ -48,6 +52,22 @@ def register_errors(app: Flask, *, max_body: int) -> None:
 def bad_request(error: BadRequest) -> Response:
     """Return 400 with what is wrong."""
     return outcome_response(400, [Issue(error.code, error.diagnostics)])
+
+
+def caller_refused(error: CallerRefusedError) -> Response:
+    """Return 401, the same for every cause; the log alone gets the cause, and the issuer if it is known."""
+    log_event("caller refused", logging.WARNING, refusal=error.refusal.value, issuer=error.issuer or "")
+    response = outcome_response(401, [_REFUSED])
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def store_unavailable(error: StoreUnavailableError) -> Response:
+    """Return 503: who calls cannot be decided now, and nobody is let in meanwhile."""
+    log_event("store or keys out of reach", logging.ERROR, fault=str(error))
+    response = outcome_response(503, [Issue("transient", "The service cannot check callers at the moment.")])
+    response.headers["Retry-After"] = "5"
+    return response
 
 
 def required_data_missing(error: RequiredDataMissing) -> Response:

@@ -5,13 +5,20 @@ from collections.abc import Callable
 
 from flask import Flask, Response, g, request
 
+from cds_service.profile import ClientProfile
 from cds_service.web.http import add_standing_headers
 from cds_service.web.logs import log_event
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def register_frame(app: Flask, *, knowledge_version: str, timer: Callable[[], float]) -> None:
+Origins = Callable[[ClientProfile | None], frozenset[str] | None]
+"""Which web pages may read an answer to a client (None: not known yet); None for any page."""
+
+
+def register_frame(
+    app: Flask, *, knowledge_version: str, timer: Callable[[], float], origins: Origins
+) -> None:
     """Answer preflights, put the standing headers on every answer, log one line for it."""
 
     @app.before_request
@@ -22,6 +29,7 @@ def register_frame(app: Flask, *, knowledge_version: str, timer: Callable[[], fl
 
     @app.after_request
     def finish(response: Response) -> Response:
+        client = g.get("client")
         log_event(
             "call",
             logging.INFO,
@@ -32,8 +40,9 @@ def register_frame(app: Flask, *, knowledge_version: str, timer: Callable[[], fl
             cards=g.get("cards", []),
             issues=g.get("issues", []),
             knowledge=knowledge_version,
+            client=client.name if client is not None else "",
         )
-        return add_standing_headers(response)
+        return add_standing_headers(response, origins(client))
 
 
 def _preflight() -> Response:

@@ -10,8 +10,10 @@ from cds_service.protocol.outcome import Issue, operation_outcome
 
 JSON = "application/json"
 
+_ALLOWED_ORIGIN = "Access-Control-Allow-Origin"
+
 CORS: Mapping[str, str] = {
-    "Access-Control-Allow-Origin": "*",
+    _ALLOWED_ORIGIN: "*",
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
     "Access-Control-Max-Age": "600",
@@ -28,10 +30,21 @@ _LONGEST_SILENCE = 5.0
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
 
 
-def add_standing_headers(response: Response) -> Response:
-    """Return the response with the headers that stand on every answer, errors and preflights included."""
+def add_standing_headers(response: Response, origins: frozenset[str] | None) -> Response:
+    """Return the response with the headers that stand on every answer, errors and preflights included.
+
+    `origins` are the web pages that may read it, None for any.
+    """
     for name, value in STANDING.items():
         response.headers[name] = value
+    if origins is not None:
+        response.headers["Vary"] = "Origin"
+        origin = request.headers.get("Origin", "")
+        if origin in origins:
+            response.headers[_ALLOWED_ORIGIN] = origin
+        else:
+            for name in CORS:
+                del response.headers[name]
     return response
 
 

@@ -11,14 +11,18 @@ LOGGER = logging.getLogger("cds_service")
 ALLOWED = frozenset(
     {
         "cards",
+        "client",
         "duration_ms",
         "exception",
+        "fault",
         "incident",
+        "issuer",
         "issues",
         "knowledge",
         "method",
         "outcomes",
         "place",
+        "refusal",
         "route",
         "status",
     },

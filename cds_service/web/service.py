@@ -1,6 +1,7 @@
 """The CDS Hooks endpoints: discovery, the hook, feedback."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from flask import Blueprint, Response, g
 
@@ -9,6 +10,7 @@ from cds_service.ports import Metrics
 from cds_service.protocol.envelope import HookRequest, parse_hook_request
 from cds_service.protocol.feedback import parse_feedback
 from cds_service.protocol.responses import CardsResponse, to_json
+from cds_service.web.auth import Callers
 from cds_service.web.discovery import HOOK, SERVICE_ID, discovery
 from cds_service.web.http import json_response, read_json_body
 from cds_service.web.logs import log_event
@@ -16,12 +18,15 @@ from cds_service.web.logs import log_event
 Assess = Callable[[PatientView], Answer]
 """The use case with all its collaborators given."""
 
+_DISCOVERY = "/cds-services"
+_SERVICE = f"{_DISCOVERY}/{SERVICE_ID}"
 _EMPTY = b"{}"
+_NOTHING = to_json(CardsResponse(cards=()))
 _MOST_LOGGED = 100
 
 
 def service_blueprint(
-    *, assess: Assess, prefetch: Mapping[str, str], metrics: Metrics, max_body: int
+    *, assess: Assess, callers: Callers, prefetch: Mapping[str, str], metrics: Metrics, max_body: int
 ) -> Blueprint:
     """Return the endpoints under `/cds-services`.
 
@@ -32,22 +37,28 @@ def service_blueprint(
     offered = to_json(discovery(prefetch))
 
     def discover() -> Response:
+        callers.caller((_DISCOVERY,))
         return json_response(offered)
 
     def call() -> Response:
-        answer = assess(patient_view(parse_hook_request(read_json_body(max_body), expected_hook=HOOK)))
+        client = callers.caller((_SERVICE,))
+        view = patient_view(parse_hook_request(read_json_body(max_body), expected_hook=HOOK))
+        answer = assess(view if client is None else replace(view, client=client.name))
         _note_for_log(answer, metrics)
-        return json_response(to_json(CardsResponse(cards=answer.cards)))
+        is_silent = client is not None and client.is_silent
+        return json_response(_NOTHING if is_silent else to_json(CardsResponse(cards=answer.cards)))
 
     def feedback() -> Response:
+        # Clients differ on whether the token of a feedback names the service or the feedback address.
+        callers.caller((_SERVICE, f"{_SERVICE}/feedback"))
         told = parse_feedback(read_json_body(max_body))
         for entry in told.feedback:
             metrics.count("feedback", service=SERVICE_ID, outcome=entry.outcome)
         log_event("feedback", outcomes=[entry.outcome for entry in told.feedback[:_MOST_LOGGED]])
         return json_response(_EMPTY)
 
-    blueprint.add_url_rule("/cds-services", view_func=discover)
-    for base in (f"/cds-services/{SERVICE_ID}", f"/cds-services//{SERVICE_ID}"):
+    blueprint.add_url_rule(_DISCOVERY, view_func=discover)
+    for base in (_SERVICE, f"{_DISCOVERY}//{SERVICE_ID}"):
         blueprint.add_url_rule(base, view_func=call, methods=["POST"])
         blueprint.add_url_rule(f"{base}/feedback", view_func=feedback, methods=["POST"])
     return blueprint

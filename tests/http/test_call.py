@@ -50,7 +50,7 @@ def test_the_use_case_gets_what_was_sent(web: Web) -> None:
     extension = {"com.epic.cdshooks.request.fhir-version": "R4"}
     post(web, call_body(fhirServer="https://ehr.example.org/fhir", extension=extension))
     (call,) = web.assess.calls
-    assert (call.service_id, call.client) == ("rls-iron-assessment", "default")
+    assert (call.service_id, call.client) == ("rls-iron-assessment", None)
     assert (call.patient_id, call.hook_instance) == ("p1", call_body()["hookInstance"])
     assert (call.fhir_server, call.version_hint) == ("https://ehr.example.org/fhir", "R4")
     assert json.loads(bytes(call.prefetch or b"")) == call_body()["prefetch"]

@@ -8,7 +8,15 @@ from cds_service.clients import Clients, load_clients
 from cds_service.clinical.assessment import Order
 from cds_service.settings import Settings, SettingsError, load_settings
 
-PRODUCTION = {"RLS_CDS_ENVIRONMENT": "production"}
+STORED = {"RLS_CDS_PUBLIC_URL": "https://rls.example.org", "RLS_CDS_STORE": "sqlite:////var/lib/rls/store.db"}
+PRODUCTION = {"RLS_CDS_ENVIRONMENT": "production", **STORED}
+
+TRUST = """
+[clients.trust]
+issuer = "https://ehr.example.org"
+keys_url = "https://ehr.example.org/jwks.json"
+"""
+TRUSTED = f'[[clients]]\nname = "north"\nscreening = true\n{TRUST}'
 
 TWO = """
 [[clients]]
@@ -64,15 +72,10 @@ def test_development_may_ask_named_servers_and_this_machine() -> None:
     assert (policy.budget_ms, policy.is_loopback_allowed, policy.is_open_allowed) == (2000, True, True)
 
 
-def test_production_may_ask_named_servers_with_a_token_only() -> None:
-    environ = {
-        **PRODUCTION,
-        "RLS_CDS_SCREENING": "no",
-        "RLS_CDS_FHIR_ALLOW": "https://ehr.example.org/fhir",
-        "RLS_CDS_FHIR_BUDGET_MS": "750",
-    }
-    policy = load_clients(load_settings(environ)).default.fhir
-    assert policy.address("https://ehr.example.org/fhir/") is not None
+def test_production_may_ask_named_servers_with_a_token_only(tmp_path: Path) -> None:
+    clients = clients_of(TRUSTED + SERVER, tmp_path, **PRODUCTION, RLS_CDS_FHIR_BUDGET_MS="750")
+    policy = clients.named[0].fhir
+    assert policy.address("https://a.example.org/fhir/") is not None
     assert policy.address("http://127.0.0.1:8080/fhir") is None
     assert (policy.budget_ms, policy.is_open_allowed) == (750, False)
 
@@ -121,7 +124,7 @@ def test_the_servers_of_one_client_are_not_asked_for_another(tmp_path: Path) -> 
 
 
 def test_in_production_an_unknown_caller_is_not_screened(tmp_path: Path) -> None:
-    assert not clients_of(TWO, tmp_path, **PRODUCTION).default.is_screening_on
+    assert not clients_of(TRUSTED, tmp_path, **PRODUCTION).default.is_screening_on
 
 
 def test_a_client_is_found_by_its_name(tmp_path: Path) -> None:
@@ -170,6 +173,16 @@ def test_a_wrong_file_is_refused_with_the_place(text: str, reason: str, tmp_path
             '[[clients]]\nname = "x"\nscreening = true\n[clients.fhir]\nservers = ["http://127.0.0.1/fhir"]',
             "https addresses in production",
         ),
+        ('[[clients]]\nname = "x"\nscreening = true\n', "every client needs a table trust in production"),
+        (
+            TRUSTED.replace("https://ehr.example.org/jwks", "http://127.0.0.1/jwks"),
+            "keys_url must be https in production",
+        ),
+        (TRUSTED + 'audience = "http://localhost/rls"\n', "audience must be https in production"),
+        (
+            TRUSTED.replace("https://ehr.example.org", "https://sandbox.cds-hooks.org", 1),
+            "the sandbox's private key is public",
+        ),
     ],
 )
 def test_production_leaves_nothing_open_in_an_entry(text: str, reason: str, tmp_path: Path) -> None:
@@ -185,3 +198,65 @@ def test_a_file_that_cannot_be_read_is_named_by_its_setting(tmp_path: Path) -> N
     (tmp_path / "latin.toml").write_bytes(b"\xff")
     with pytest.raises(SettingsError, match=r"\(UnicodeDecodeError\)"):
         load_clients(Settings(clients=tmp_path / "latin.toml"))
+
+
+def test_trust_has_the_limits_of_the_documentation(tmp_path: Path) -> None:
+    trust = clients_of(TRUSTED, tmp_path, **PRODUCTION).named[0].trust
+    assert trust is not None
+    assert trust.algorithms == ("ES384", "RS384")
+    assert (trust.lifetime_s, trust.leeway_s, trust.subject, trust.tenant) == (300, 5, None, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ('algorithms = ["HS384"]', r"trust.algorithms\[0\]"),
+        ('algorithms = ["none"]', r"trust.algorithms\[0\]"),
+        ("algorithms = []", "trust.algorithms"),
+        ("lifetime_s = 3601", "trust.lifetime_s"),
+        ("leeway_s = 61", "trust.leeway_s"),
+        ('keys_file = "keys.json"', "trust: name either keys_url or keys_file"),
+        ('audience = "ftp://x"', "trust.audience"),
+        ('audience = "http://x.example.org"', "trust.audience: must be https"),
+        ('tenant = ""', "trust.tenant"),
+    ],
+)
+def test_a_wrong_table_trust_is_refused(change: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        clients_of(f"{TRUSTED}{change}\n", tmp_path, **STORED)
+
+
+@pytest.mark.parametrize(
+    ("tenants", "is_refused"),
+    [(("", ""), True), (("a", ""), True), (("", "a"), True), (("a", "a"), True), (("a", "b"), False)],
+)
+def test_clients_of_one_issuer_need_a_tenant_each(
+    tenants: tuple[str, str], *, is_refused: bool, tmp_path: Path
+) -> None:
+    entries = (
+        f'[[clients]]\nname = "c{number}"\n{TRUST}' + (f'tenant = "{tenant}"\n' if tenant else "")
+        for number, tenant in enumerate(tenants)
+    )
+    text = "".join(entries)
+    if is_refused:
+        with pytest.raises(SettingsError, match="two clients with one issuer need a tenant each"):
+            clients_of(text, tmp_path, **STORED)
+    else:
+        assert len(clients_of(text, tmp_path, **STORED).named) == 2
+
+
+def test_trust_is_for_all_clients_or_for_none(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="either every client has a table trust or none"):
+        clients_of(f'{TRUSTED}[[clients]]\nname = "open"\n', tmp_path, **STORED)
+
+
+@pytest.mark.parametrize("missing", ["RLS_CDS_STORE", "RLS_CDS_PUBLIC_URL"])
+def test_trust_needs_a_store_and_a_public_address(missing: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"{missing} must .* where callers are trusted by token"):
+        clients_of(TRUSTED, tmp_path, **{**STORED, missing: ""})
+
+
+@pytest.mark.parametrize("origin", ["*", "https://a.example.org/", "https://A.example.org", "null"])
+def test_an_origin_is_named_exactly(origin: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"clients\[0\].origins\[0\]"):
+        clients_of(f'[[clients]]\nname = "x"\norigins = ["{origin}"]\n', tmp_path)

@@ -73,6 +73,11 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ("RLS_CDS_CANONICAL_BASE", "https://terms.example.org/"),
         ("RLS_CDS_CANONICAL_BASE", "https://terms.example.org/a?b"),
         ("RLS_CDS_SCREENING", "perhaps"),
+        ("RLS_CDS_PUBLIC_URL", "http://rls.example.org"),
+        ("RLS_CDS_PUBLIC_URL", "https://rls.example.org/"),
+        ("RLS_CDS_PUBLIC_URL", "https://rls.example.org?x=1"),
+        ("RLS_CDS_STORE", "mysql://localhost/rls"),
+        ("RLS_CDS_STORE", "store.db"),
         ("RLS_CDS_ENVIRONMENT", "test"),
         ("RLS_CDS_WORKERS", "0"),
         ("RLS_CDS_FHIR_ALLOW", "ehr.example.org"),
@@ -103,29 +108,34 @@ def test_a_mistyped_variable_is_refused(name: str) -> None:
         load_settings({name: "1"})
 
 
+PRODUCTION = {
+    "RLS_CDS_ENVIRONMENT": "production",
+    "RLS_CDS_CLIENTS": "clients.toml",
+    "RLS_CDS_PUBLIC_URL": "https://rls.example.org/cds",
+    "RLS_CDS_STORE": "sqlite:////var/lib/rls/store.db",
+}
+
+
 @pytest.mark.parametrize(
-    ("extra", "reason"),
+    ("changes", "reason"),
     [
-        ({"RLS_CDS_SCREENING": "on", "RLS_CDS_AS_OF": "2026-11-22"}, "RLS_CDS_AS_OF .* development only"),
-        ({}, "RLS_CDS_SCREENING must be true or false in production"),
-        (
-            {"RLS_CDS_SCREENING": "on", "RLS_CDS_FHIR_ALLOW": "http://localhost:8080/fhir"},
-            "RLS_CDS_FHIR_ALLOW must name https",
-        ),
+        ({"RLS_CDS_AS_OF": "2026-11-22"}, "RLS_CDS_AS_OF .* development only"),
+        ({"RLS_CDS_CLIENTS": ""}, "RLS_CDS_CLIENTS must name the file of trusted clients"),
+        ({"RLS_CDS_PUBLIC_URL": ""}, "RLS_CDS_PUBLIC_URL must be the https address"),
+        ({"RLS_CDS_PUBLIC_URL": "http://localhost:8080"}, "RLS_CDS_PUBLIC_URL must be the https address"),
+        ({"RLS_CDS_STORE": ""}, "RLS_CDS_STORE must name the store"),
+        ({"RLS_CDS_FHIR_ALLOW": "https://ehr.example.org"}, "RLS_CDS_FHIR_ALLOW is for development only"),
     ],
 )
-def test_production_leaves_nothing_open(extra: dict[str, str], reason: str) -> None:
+def test_production_leaves_nothing_open(changes: dict[str, str], reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
-        load_settings({"RLS_CDS_ENVIRONMENT": "production", **extra})
+        load_settings({**PRODUCTION, **changes})
 
 
-def test_production_starts_when_screening_is_decided() -> None:
-    assert load_settings({"RLS_CDS_ENVIRONMENT": "production", "RLS_CDS_SCREENING": "no"}).screening is False
-
-
-def test_production_may_leave_screening_to_the_clients_file() -> None:
-    settings = load_settings({"RLS_CDS_ENVIRONMENT": "production", "RLS_CDS_CLIENTS": "clients.toml"})
+def test_production_starts_when_all_is_decided() -> None:
+    settings = load_settings(PRODUCTION)
     assert (settings.clients, settings.screening) == (Path("clients.toml"), None)
+    assert settings.public_url == "https://rls.example.org/cds"
 
 
 def test_the_folders_of_the_distribution_are_found() -> None:

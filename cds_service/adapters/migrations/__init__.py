@@ -1,0 +1,1 @@
+"""Migrations of the store, by alembic; one file for each step in `versions`."""
