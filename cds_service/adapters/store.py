@@ -69,7 +69,7 @@ def _sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: object, _entry: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()  # type: ignore[attr-defined] # a connection of the database's own library
+        cursor = connection.cursor()  # type: ignore[attr-defined] # connection of the database's own library
         # Readers do not wait for the writer, and a used token survives the end of a process.
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=NORMAL")

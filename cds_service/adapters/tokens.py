@@ -170,7 +170,7 @@ def _check_signature(token: str, key: object, trust: Trust) -> None:
     """Let PyJWT check the signature; what it also checks was checked before, by the same clock."""
     options = {"verify_aud": False, "verify_exp": False, "verify_iat": False, "verify_nbf": False}
     try:
-        jwt.decode(token, key, algorithms=list(trust.algorithms), options=options)  # type: ignore[arg-type] # a public key of `cryptography`
+        jwt.decode(token, key, algorithms=list(trust.algorithms), options=options)  # type: ignore[arg-type] # public key of `cryptography`
     except InvalidSignatureError:
         raise CallerRefusedError(Refusal.SIGNATURE) from None
     except (InvalidAlgorithmError, InvalidKeyError, TypeError):

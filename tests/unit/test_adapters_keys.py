@@ -46,7 +46,7 @@ class Address:
 
     def fetch(self, queries: Sequence[Query]) -> tuple[FetchedPages, ...]:
         (query,) = queries
-        self.asked.append((self.access.address.host, query.url))  # type: ignore[union-attr] # a link
+        self.asked.append((self.access.address.host, query.url))  # type: ignore[union-attr] # always one with a link
         if self.text is None:
             return (FetchedPages(query.key, problem=FetchProblem.TIMED_OUT),)
         return (FetchedPages(query.key, (self.text.encode(),)),)
