@@ -194,7 +194,8 @@ def _ingredient_codes(drugs: Drugs) -> Codes:
     found: dict[str, list[tuple[str, str]]] = {}
     for system, codes in ((RXNORM, drugs.by_rxnorm), (ATC, drugs.by_atc)):
         for code, product in codes.items():
-            if product.route == UNKNOWN:
+            # A brand or a combination of substances can have no one route either.
+            if product.route == UNKNOWN and product.name in drugs.ingredients:
                 for group in sorted(product.ingredients[0].groups):
                     found.setdefault(group, []).append((system, code))
     return {group: tuple(members) for group, members in found.items()}
