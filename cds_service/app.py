@@ -17,7 +17,7 @@ from cds_service.clients import load_clients
 from cds_service.completion import Completion
 from cds_service.fhir import warm_up
 from cds_service.knowledge import Knowledge, load
-from cds_service.knowledge.local import with_windows
+from cds_service.knowledge.local import with_windows, without_snomed
 from cds_service.ports import Clock, Metrics, RecordSource
 from cds_service.rendering import CardLibrary
 from cds_service.settings import Settings
@@ -41,7 +41,7 @@ def create_app(
 
     Raises `SettingsError` or the loaders' errors, so that a broken installation fails before the first call.
     """
-    knowledge = load()
+    knowledge = load_knowledge(settings)
     app = Flask("cds_service", static_folder=None)
     # Two slashes are part of an address here; by default Werkzeug would redirect them away.
     app.url_map.merge_slashes = False
@@ -56,7 +56,8 @@ def create_app(
             max_body=settings.max_body,
         ),
     )
-    app.register_blueprint(pages_blueprint({"service": __version__, "knowledge": knowledge.version}))
+    versions = {"service": __version__, "knowledge": knowledge.version}
+    app.register_blueprint(pages_blueprint(versions if settings.snomed else {**versions, "snomed": "off"}))
     register_frame(app, knowledge_version=knowledge.version, timer=timer)
     return app
 
@@ -79,7 +80,7 @@ def build_assess(
 
     Without a `source` it asks no FHIR server.
     """
-    knowledge = knowledge or load()
+    knowledge = knowledge or load_knowledge(settings)
     clients = load_clients(settings)
     clock = clock or system_clock(settings)
     cards = CardLibrary.load()
@@ -101,6 +102,11 @@ def build_assess(
         )
 
     return assess
+
+
+def load_knowledge(settings: Settings) -> Knowledge:
+    """Return the packaged knowledge, without SNOMED CT where the site has no licence for it."""
+    return load() if settings.snomed else without_snomed(load())
 
 
 def system_clock(settings: Settings) -> Clock:

@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from cds_service.addresses import ServerAddress
 from cds_service.clinical.assessment import Order
 from cds_service.knowledge import load
+from cds_service.knowledge.terminology import SNOMED_CT
 from cds_service.policy import SitePolicy, read_policy
 from cds_service.profile import ClientProfile, FhirPolicy, OrderCoding
 from cds_service.settings import PREFIX, Settings, SettingsError, server_address
@@ -117,7 +118,22 @@ def read_clients(text: str, settings: Settings, default: ClientProfile, folder: 
     Files that an entry names lie in `folder`.
     """
     file = parse_toml(_File, text, f"{PREFIX}CLIENTS")
-    return Clients(default, tuple(_profile(entry, settings, default, folder) for entry in file.clients))
+    clients = Clients(default, tuple(_profile(entry, settings, default, folder) for entry in file.clients))
+    if not settings.snomed:
+        _refuse_snomed(clients.named)
+    return clients
+
+
+def _refuse_snomed(profiles: Iterable[ClientProfile]) -> None:
+    """Raise `SettingsError` where a suggested order has a code of SNOMED CT, which is switched off."""
+    system_of = load().terminology.normalise_system
+    for profile in profiles:
+        codings = (one for listed in profile.order_codings.values() for one in listed)
+        if any(system_of(one.system) == SNOMED_CT for one in codings):
+            raise SettingsError(
+                f"{PREFIX}CLIENTS: client {profile.name}: orders hold a code of SNOMED CT, "
+                f"which {PREFIX}SNOMED switches off"
+            )
 
 
 def _default_profile(settings: Settings) -> ClientProfile:

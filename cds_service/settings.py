@@ -88,6 +88,7 @@ class Settings(BaseModel):
     fhir_allow: Annotated[tuple[ServerAddress, ...], BeforeValidator(_servers)] = ()
     fhir_budget_ms: int | None = Field(default=None, ge=50, le=30_000)
     clients: Path | None = None
+    snomed: bool = True
 
     @model_validator(mode="after")
     def _production_decides(self) -> Self:
