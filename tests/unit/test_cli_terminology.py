@@ -180,6 +180,9 @@ def test_options_that_cannot_be_meant_are_refused(release: Path, options: Sequen
 
 def test_unreadable_input_ends_with_2_and_names_file_and_line(tmp_path: Path) -> None:
     assert run(tmp_path).exit_code == 2
+    folder = of_table(PACKAGED).write(tmp_path / "without attributes")
+    (folder / "RXNSAT.RRF").unlink()
+    assert "RXNSAT.RRF: cannot be read" in run(folder).output
     (tmp_path / "RXNCONSO.RRF").write_bytes(b"1|ENG|\n")
     result = run(tmp_path)
     assert result.exit_code == 2

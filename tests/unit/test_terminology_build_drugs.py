@@ -213,6 +213,16 @@ def test_retired_and_suppressed_drugs_are_not_taken_and_unquantified_ones_are(tm
     assert find(files, tmp_path).products.keys() == {12}
 
 
+def test_a_brand_of_animal_drugs_only_means_nothing(tmp_path: Path) -> None:
+    files = release()
+    drug = tablet(files, 10, ("sertraline", "25 MG"))
+    files.branded(11, "sertraline 25 MG Oral Tablet", drug, "For Dogs")
+    files.sat += [sat(10, "RXN_VET_DRUG", "US"), sat(11, "RXN_VET_DRUG", "US")]
+    found = find(files, tmp_path)
+    assert found.products == {}
+    assert found.ambiguous == ()
+
+
 def test_a_drug_for_animals_only_is_left_out(tmp_path: Path) -> None:
     files = release()
     tablet(files, 10, ("sertraline", "25 MG"))
