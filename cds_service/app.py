@@ -18,6 +18,7 @@ from cds_service.clients import Clients
 from cds_service.completion import Completion
 from cds_service.fhir import warm_up
 from cds_service.knowledge import Knowledge, load
+from cds_service.knowledge.local import without_snomed
 from cds_service.live import LiveClients
 from cds_service.ports import CallerRefusedError, Clock, Metrics, RecordSource, Refusal
 from cds_service.profile import ClientProfile
@@ -45,7 +46,7 @@ def create_app(
 
     Raises `SettingsError` or the loaders' errors, so that a broken installation fails before the first call.
     """
-    knowledge = load()
+    knowledge = load_knowledge(settings)
     source = source or OnDemandSource()
     live = live_clients(settings, knowledge)
     app = Flask("cds_service", static_folder=None)
@@ -62,7 +63,8 @@ def create_app(
             max_body=settings.max_body,
         ),
     )
-    app.register_blueprint(pages_blueprint({"service": __version__, "knowledge": knowledge.version}))
+    versions = {"service": __version__, "knowledge": knowledge.version}
+    app.register_blueprint(pages_blueprint(versions if settings.snomed else {**versions, "snomed": "off"}))
     register_frame(
         app,
         knowledge_version=knowledge.version,
@@ -128,7 +130,7 @@ def build_assess(
 
     Without a `source` it asks no FHIR server.
     """
-    knowledge = knowledge or load()
+    knowledge = knowledge or load_knowledge(settings)
     live = live_clients(settings, knowledge)
     return assess_with(settings, live, clock=clock, knowledge=knowledge, source=source)
 
@@ -185,6 +187,11 @@ def origins_for(live: LiveClients, client: ClientProfile | None) -> frozenset[st
     if not clients.is_authenticating:
         return None
     return clients.origins if client is None else client.origins
+
+
+def load_knowledge(settings: Settings) -> Knowledge:
+    """Return the packaged knowledge, without SNOMED CT where the site has no licence for it."""
+    return load() if settings.snomed else without_snomed(load())
 
 
 def system_clock(settings: Settings) -> Clock:

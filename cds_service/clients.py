@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from cds_service.addresses import ServerAddress
 from cds_service.clinical.assessment import Order
 from cds_service.knowledge import load
+from cds_service.knowledge.terminology import SNOMED_CT
 from cds_service.policy import SitePolicy, read_policy
 from cds_service.profile import ClientProfile, FhirPolicy, OrderCoding, Trust
 from cds_service.settings import PREFIX, Settings, SettingsError, server_address
@@ -151,6 +152,8 @@ def read_clients(text: str, settings: Settings, default: ClientProfile, folder: 
     """
     file = parse_toml(_File, text, f"{PREFIX}CLIENTS")
     named = tuple(_profile(entry, settings, default, folder) for entry in file.clients)
+    if not settings.snomed:
+        _refuse_snomed(named)
     return Clients(default, named, tuple(folder / name for entry in file.clients for name in _files(entry)))
 
 
@@ -158,6 +161,18 @@ def _files(entry: _Entry) -> list[str]:
     """Return the names of the files that an entry refers to."""
     keys = entry.trust.keys_file if entry.trust is not None else None
     return [name for name in (entry.policy, keys) if name is not None]
+
+
+def _refuse_snomed(profiles: Iterable[ClientProfile]) -> None:
+    """Raise `SettingsError` where a suggested order has a code of SNOMED CT, which is switched off."""
+    system_of = load().terminology.normalise_system
+    for profile in profiles:
+        codings = (one for listed in profile.order_codings.values() for one in listed)
+        if any(system_of(one.system) == SNOMED_CT for one in codings):
+            raise SettingsError(
+                f"{PREFIX}CLIENTS: client {profile.name}: orders hold a code of SNOMED CT, "
+                f"which {PREFIX}SNOMED switches off"
+            )
 
 
 def _default_profile(settings: Settings) -> ClientProfile:

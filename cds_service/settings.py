@@ -96,6 +96,7 @@ class Settings(BaseModel):
     clients: Path | None = None
     public_url: Annotated[str, StringConstraints(pattern=_PUBLIC_ADDRESS)] | None = None
     store: Annotated[str, StringConstraints(pattern=_STORE, max_length=2000)] | None = None
+    snomed: bool = True
 
     @model_validator(mode="after")
     def _production_decides(self) -> Self:

@@ -14,45 +14,31 @@ result are kept as exclusions. The same lists give the same files, byte for byte
 """
 
 import csv
-import json
 import re
 import sys
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-BASE = "https://rls-iron-cds.example.org"
-VERSION = "2026.11.0"
-DATE = "2026-11-22"
+from cds_service.terminology_build.naming import canonical, reduced_name
+from cds_service.terminology_build.table import Ingredient, Product, Table, brands_of, table_json
+from cds_service.terminology_build.valuesets import (
+    ATC,
+    ICD_10_CM,
+    NOTICES,
+    RXNORM,
+    SNOMED_CT,
+    Edition,
+    Row,
+    collection,
+    pretty,
+)
+
+EDITION = Edition("2026.11.0", "2026-11-22")
 DATA = Path(__file__).resolve().parent.parent / "cds_service" / "knowledge" / "data"
-
-ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
-SNOMED_CT = "http://snomed.info/sct"
-LOINC = "http://loinc.org"
-RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
-ATC = "http://www.whocc.no/atc"
-
-NOTICES = {
-    LOINC: (
-        "This material contains content from LOINC (http://loinc.org). LOINC is copyright Regenstrief "
-        "Institute, Inc. and the LOINC Committee and is available at no cost under the license at "
-        "http://loinc.org/license. LOINC is a registered US trademark of Regenstrief Institute, Inc."
-    ),
-    SNOMED_CT: "SNOMED CT is copyright SNOMED International; its use needs an affiliate licence.",
-    ICD_10_CM: "ICD-10-CM: US National Center for Health Statistics; release of April 1, 2026.",
-    RXNORM: (
-        "This product uses publicly available data courtesy of the U.S. National Library of Medicine (NLM), "
-        "National Institutes of Health, Department of Health and Human Services; NLM is not responsible for "
-        "the product and does not endorse or recommend this or any other product."
-    ),
-    ATC: "ATC codes: WHO Collaborating Centre for Drug Statistics Methodology; codes only, without names.",
-}
 
 NEVER_A_RESULT = frozenset({"ferritin_unconfirmed", "ferritin_EXCLUDE"})
 CLASS_ROW = "class"
 LEVEL_5 = 7
-ANY_IRON_GROUPS = ("ORAL_IRON", "IRON_ANY")
 PACK_GROUPS = frozenset({"IRON_IN_MULTIVITAMIN", "IRON_IN_CONTRACEPTIVE_PACK"})
 
 EXTRA_GROUPS = {
@@ -68,50 +54,12 @@ EXTRA_GROUPS = {
 CHAPTER_RANGE = re.compile(r"([A-Z])\w+-\1\w+\Z")
 """A range over a whole letter, as chapter O; it becomes the prefix of that letter."""
 
-CANONICAL_NAMES = {
-    "divalproex": "valproate",
-    "valproic acid": "valproate",
-    "iron carbonyl": "carbonyl iron",
-    "polysaccharide iron": "iron polysaccharide",
-    "ferric gluconate": "sodium ferric gluconate complex",
-    "lithium carbonate": "lithium",
-}
-"""One spelling for each ingredient, where the lists have several."""
-
 ONLY_AS_CLINICAL_DRUG = {"ferric pyrophosphate citrate": ("IV_IRON_DIALYSATE",)}
 """Ingredients of the clinical drugs that have no row of their own."""
 
 LOW_DOSE_DOXEPIN = frozenset({"966787", "966791", "966793", "966795"})
 """Doxepin tablets of 3 and 6 mg: an antihistamine at this dose."""
 LOW_DOSE_DOXEPIN_GROUPS = ("ANTIHIST_SEDATING",)
-
-
-class Row(NamedTuple):
-    """One verified row of a code list."""
-
-    system: str
-    code: str
-    display: str
-    group: str
-    source: str
-
-
-class Ingredient(NamedTuple):
-    """One ingredient with its groups and codes."""
-
-    name: str
-    groups: tuple[str, ...]
-    rxnorm: tuple[str, ...]
-    atc: tuple[str, ...]
-
-
-class Product(NamedTuple):
-    """One clinical drug: its ingredients with their groups, its route and its reduced name."""
-
-    ingredients: tuple[tuple[str, tuple[str, ...]], ...]
-    route: str
-    name: str
-
 
 Record = Mapping[str, str]
 
@@ -192,12 +140,6 @@ def observation_rows(folder: Path) -> list[Row]:
     return rows
 
 
-def canonical(name: str) -> str:
-    """Return the one spelling of an ingredient."""
-    folded = name.strip().casefold()
-    return CANONICAL_NAMES.get(folded, folded)
-
-
 def ingredients(folder: Path) -> dict[str, Ingredient]:
     """Return every ingredient with the verified codes that lead to it."""
     atc_rows = [r for r in verified(read(folder / "atc.csv")) if r.group != CLASS_ROW]
@@ -220,16 +162,6 @@ def joined(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
 
 
 # --------------------------------------------------------------------------------------- clinical drugs
-STRENGTH = re.compile(
-    r"(?P<name>.+?) (?P<strength>[0-9.,]+ (?:MG|MCG|UNT|MEQ|MMOL|ML|GM|%|MG/MG|\[[^\]]+\])(?:/\S+)?)"
-    r"(?: (?P<form>.+))?\Z"
-)
-BRAND = re.compile(r"\[([^\[\]]+)\]\s*\Z")
-LEADING_AMOUNT = re.compile(r"\A[0-9.]+ (?:HR|ML|ACTUAT|MG|MIL) (?=[a-z])")
-MOST_COMPONENTS = 3
-LONGEST_NAME = 100
-
-
 def product_of(record: Record, known: Mapping[str, Ingredient]) -> Product:
     """Return the clinical drug of one row."""
     names = list(dict.fromkeys(canonical(n) for n in record["ingredients_matched"].split(";")))
@@ -266,158 +198,12 @@ def groups_of(
     return own
 
 
-def reduced_name(display: str, names: Sequence[str]) -> str:
-    """Return a drug name as ingredient, strength and form, without salt, brand and package."""
-    text = BRAND.sub("", display).strip()
-    if text.startswith("{"):
-        return " / ".join(names) + " pack"
-    components = [LEADING_AMOUNT.sub("", c) for c in text.split(" / ")]
-    matches = [STRENGTH.match(c) for c in components]
-    if any(m is None for m in matches) or len(components) > MOST_COMPONENTS:
-        form = next((m["form"] for m in reversed(matches) if m and m["form"]), "")
-        return " ".join(part for part in (" / ".join(names), lower_form(form)) if part)
-    parts = [f"{short_name(m['name'], names)} {lower_unit(m['strength'])}" for m in matches if m]
-    form = lower_form(matches[-1]["form"] if matches[-1] else None)
-    name = f"{' / '.join(parts)} {form}".strip()
-    return name if len(name) <= LONGEST_NAME else f"{' / '.join(names)} {form}".strip()
-
-
-def short_name(name: str, names: Sequence[str]) -> str:
-    """Return our name of a component, else the name that it has."""
-    folded = name.casefold()
-    for known in sorted(names, key=len, reverse=True):
-        spellings = {known, *(k for k, v in CANONICAL_NAMES.items() if v == known)}
-        if any(spelling in folded for spelling in spellings):
-            return known
-    return folded
-
-
-def lower_unit(strength: str) -> str:
-    """Return a strength in common spelling (mg, mL)."""
-    units = {"MG": "mg", "ML": "mL", "MCG": "mcg", "HR": "h", "ACTUAT": "dose", "UNT": "units", "GM": "g"}
-    return re.sub(r"[A-Z]+", lambda m: units.get(m[0], m[0]), strength)
-
-
-def lower_form(form: str | None) -> str:
-    """Return a dose form in small letters."""
-    return (form or "").casefold()
-
-
-def brand_words(display: str) -> list[tuple[str, ...]]:
-    """Return the words of the brand in brackets: in full, and without package words at the end."""
-    match = BRAND.search(display)
-    if match is None:
-        return []
-    name = re.sub(r"\([^)]*\)|\bbrand of\b.*|\breformulated\b.*", "", match[1].casefold().replace("'", ""))
-    words = tuple(re.findall(r"[a-z]+|[0-9]+(?:\.[0-9]+)?", name))
-    short = words
-    while len(short) > 1 and (not short[-1].isalpha() or short[-1] in PACKAGE_WORDS):
-        short = short[:-1]
-    return [w for w in dict.fromkeys((words, short)) if is_brand(w)]
-
-
-PACKAGE_WORDS = frozenset({"day", "pack", "kit"})
-PLAIN_WORDS = frozenset({("tandem",), ("rest", "simply"), ("reconcile",)})
-"""Brands that are also plain words: alone they name nothing."""
-SHORTEST_BRAND = 4
-
-
-def is_brand(words: tuple[str, ...]) -> bool:
-    """Whether words are long and peculiar enough to name a product."""
-    return words not in PLAIN_WORDS and len("".join(words)) >= SHORTEST_BRAND and words[0].isalpha()
-
-
-def drugs(folder: Path, known: Mapping[str, Ingredient]) -> dict[str, object]:
-    """Return ingredients, clinical drugs and brand words in the form that the service loads."""
-    products: dict[Product, int] = {}
-    rxnorm: dict[str, int] = {}
-    brands: dict[tuple[str, ...], set[Product]] = defaultdict(set)
-    for record in sorted(read(folder / "rxnorm_clinical_drugs.csv"), key=lambda r: int(r["code"])):
-        if record["verified"] != "yes":
-            continue
-        product = product_of(record, known)
-        rxnorm[record["code"]] = products.setdefault(product, len(products))
-        for words in brand_words(record["display"]):
-            brands[words].add(product)
-    return {
-        "version": VERSION,
-        "date": DATE,
-        "notices": [NOTICES[RXNORM], NOTICES[ATC]],
-        "ingredients": {
-            i.name: {"groups": i.groups, "rxnorm": i.rxnorm, "atc": i.atc} for i in known.values()
-        },
-        "products": [[written(p, known), p.route, p.name] for p in products],
-        "clinical_drugs": rxnorm,
-        "brands": {" ".join(words): b for words, p in sorted(brands.items()) if (b := brand(p, known))},
-    }
-
-
-def written(product: Product, known: Mapping[str, Ingredient]) -> list[object]:
-    """Return the ingredients of a product; the groups only where they are not the ingredient's own."""
-    return [name if known[name].groups == groups else [name, *groups] for name, groups in product.ingredients]
-
-
-def brand(products: Iterable[Product], known: Mapping[str, Ingredient]) -> list[object] | None:
-    """Return what a brand name says, None where it names different products."""
-    contents = {p.ingredients for p in products}
-    if len(contents) != 1:
-        return None
-    routes = {p.route for p in products}
-    route = routes.pop() if len(routes) == 1 else "unknown"
-    return [written(Product(contents.pop(), "", ""), known), route]
-
-
-# ------------------------------------------------------------------------------------------- value sets
-def value_set(group: str, rows: Sequence[Row]) -> dict[str, object]:
-    """Return the FHIR R4 ValueSet of one group, with its expansion."""
-    identity = group.replace("_", "-").replace("+", "-")
-    systems = sorted({row.system for row in rows})
-    return {
-        "resourceType": "ValueSet",
-        "id": identity,
-        "url": f"{BASE}/ValueSet/{identity}",
-        "identifier": [{"system": f"{BASE}/code-group", "value": group}],
-        "version": VERSION,
-        "name": "".join(part[:1].upper() + part[1:] for part in re.split(r"[_+-]", group)),
-        "title": group.replace("_", " "),
-        "status": "active",
-        "experimental": False,
-        "date": DATE,
-        "copyright": " ".join(NOTICES[s] for s in systems),
-        "compose": {"include": list(includes(rows))},
-        "expansion": {
-            "identifier": f"{BASE}/ValueSet/{identity}/expansion/{VERSION}",
-            "timestamp": f"{DATE}T00:00:00Z",
-            "total": len(rows),
-            "contains": [contained(row) for row in rows],
-        },
-    }
-
-
-def includes(rows: Sequence[Row]) -> Iterator[dict[str, object]]:
-    """Yield the codes by system and source, the source as an extension."""
-    by_source: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for row in rows:
-        by_source[row.system, row.source].append(row.code)
-    for (system, source), codes in by_source.items():
-        extension = {"url": f"{BASE}/StructureDefinition/code-source", "valueString": source}
-        yield {"extension": [extension], "system": system, "concept": [{"code": code} for code in codes]}
-
-
-def contained(row: Row) -> dict[str, str]:
-    """Return one code of an expansion; without display where the licence or the check allows none."""
-    code = {"system": row.system, "code": row.code}
-    return {**code, "display": row.display} if row.display and row.system != ATC else code
-
-
-def collection(name: str, rows: Iterable[Row]) -> dict[str, object]:
-    """Return the ValueSets of the groups of these rows."""
-    by_group: dict[str, dict[tuple[str, str], Row]] = defaultdict(dict)
-    for row in rows:
-        by_group[row.group].setdefault((row.system, row.code), row)
-    sets = [value_set(group, list(members.values())) for group, members in sorted(by_group.items())]
-    entries = [{"fullUrl": s["url"], "resource": s} for s in sets]
-    return {"resourceType": "Bundle", "id": name, "type": "collection", "entry": entries}
+def drugs(folder: Path, known: Mapping[str, Ingredient]) -> str:
+    """Return the drug table: ingredients, clinical drugs and brand words, as the service loads it."""
+    records = [r for r in read(folder / "rxnorm_clinical_drugs.csv") if r["verified"] == "yes"]
+    products = {record["code"]: product_of(record, known) for record in records}
+    brands, _ = brands_of((record["display"], products[record["code"]]) for record in records)
+    return table_json(Table(known, products, brands), *EDITION, (NOTICES[RXNORM], NOTICES[ATC]))
 
 
 def medicine_rows(folder: Path, known: Mapping[str, Ingredient]) -> Iterator[Row]:
@@ -435,33 +221,6 @@ def medicine_rows(folder: Path, known: Mapping[str, Ingredient]) -> Iterator[Row
             yield from (row._replace(group=g) for g in groups)
 
 
-# ---------------------------------------------------------------------------------------------- writing
-def pretty(content: object) -> str:
-    """Return JSON with one line for each code, so that a change is seen as such."""
-    text = json.dumps(content, ensure_ascii=False, indent=1)
-    return re.sub(r"\{\s*((?:\"[a-zA-Z]+\": \"(?:[^\"\\]|\\.)*\",?\s*)+)\}", flat, text) + "\n"
-
-
-def flat(match: re.Match[str]) -> str:
-    """Return a small object on one line."""
-    return "{" + re.sub(r"\s*\n\s*", " ", match[1]).strip() + "}"
-
-
-def compact(content: Mapping[str, object]) -> str:
-    """Return JSON with one line for each member, quick to load and still comparable."""
-    lines = [f"{json.dumps(k)}: {members(v)}" for k, v in content.items()]
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def members(value: object) -> str:
-    """Return the JSON of a member, lists and objects with one entry on a line."""
-    if isinstance(value, dict):
-        return "{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in value.items()) + "\n}"
-    if isinstance(value, list):
-        return "[\n" + ",\n".join(json.dumps(v) for v in value) + "\n]"
-    return json.dumps(value)
-
-
 def files(folder: Path) -> dict[str, str]:
     """Return the files to write, by their path in the data folder."""
     known = ingredients(folder)
@@ -470,8 +229,8 @@ def files(folder: Path) -> dict[str, str]:
         "observations": observation_rows(folder),
         "medicines": medicine_rows(folder, known),
     }
-    written_sets = {f"valuesets/{n}.json": pretty(collection(n, rows)) for n, rows in sets.items()}
-    return {**written_sets, "drugs.json": compact(drugs(folder, known))}
+    written_sets = {f"valuesets/{n}.json": pretty(collection(n, rows, EDITION)) for n, rows in sets.items()}
+    return {**written_sets, "drugs.json": drugs(folder, known)}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
-"""The command line: `rls-cds serve | evaluate | fixtures | knowledge lint`."""
+"""The command line: `rls-cds serve | evaluate | fixtures | knowledge lint | terminology build-drugs`."""
 
 from cds_service.cli.commands import main
+from cds_service.cli.terminology import terminology_group
 
-__all__ = ["main"]
+__all__ = ["main", "terminology_group"]

@@ -15,7 +15,7 @@ import click
 
 from cds_service import __version__
 from cds_service.adapters.clock import FixedClock
-from cds_service.app import build_assess, system_clock, warm_app
+from cds_service.app import build_assess, load_knowledge, system_clock, warm_app
 from cds_service.assess import Answer, PatientView, RequiredDataMissing
 from cds_service.cli.explain import NameOf, cards_text, explain_plain, explain_text, line_width
 from cds_service.cli.policy import policy_text
@@ -23,7 +23,7 @@ from cds_service.cli.shift import WRITTEN_FOR, write_shifted
 from cds_service.cli.store import ready_store, upgrade
 from cds_service.clients import load_clients
 from cds_service.clinical.assessment import CardKey
-from cds_service.knowledge import load
+from cds_service.knowledge import Knowledge, load
 from cds_service.knowledge.lint import lint
 from cds_service.policy import read_policy
 from cds_service.protocol.envelope import parse_hook_request
@@ -88,7 +88,8 @@ def serve() -> None:
         _usable(lambda: ready_store(settings))
     log_to_stderr()
     click.echo(
-        f"Serving http://{settings.host}:{settings.port}/cds-services ({settings.environment}), Ctrl+C stops",
+        f"Serving http://{settings.host}:{settings.port}/cds-services ({settings.environment}"
+        f"{'' if settings.snomed else ', SNOMED CT off'}), Ctrl+C stops",
         err=True,
     )
     Server(settings, lambda: warm_app(settings)).run()
@@ -141,6 +142,8 @@ def knowledge() -> None:
 def knowledge_lint() -> None:
     """Check digits, sources, orphans, overlaps and dates; exit code 1 when something has to be mended."""
     base = load()
+    if not _settings().snomed:
+        click.echo(snomed_off(base))
     report(lint(base, [key.value for key in CardKey]), f"knowledge {base.version}")
 
 
@@ -166,10 +169,21 @@ def policy() -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def policy_check(file: Path) -> None:
     """Validate the policy in FILE and tell what it changes, also for the sample patients."""
-    base, settings = load(), _settings()
+    settings = _settings()
+    base = load_knowledge(settings)
     found = _usable(lambda: read_policy(read_text(file, str(file)), str(file), base))
     clients = _usable(lambda: load_clients(settings))
     click.echo(policy_text(found, clients, base, fixtures_dir()))
+
+
+def snomed_off(base: Knowledge) -> str:
+    """Return what is not read while SNOMED CT is switched off."""
+    before, after = base.terminology, base.terminology.without_snomed()
+    lost = sorted(before.codes.keys() - after.codes.keys())
+    return (
+        f"SNOMED CT is switched off: {len(before.snomed)} codes are not read. Groups without another code, "
+        f"read by words at most: {', '.join(lost)}"
+    )
 
 
 def report(problems: Sequence[object], subject: str) -> None:

@@ -1,7 +1,7 @@
 """From the table of needs to the facts that the rules read: the one way out of this room."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -11,8 +11,11 @@ from cds_service.clinical.facts import (
     DataIssue,
     Facts,
     FamilyFact,
+    IssueKind,
     MedicineFact,
     MedicineKind,
+    Need,
+    NeedState,
     PatientFact,
     Result,
 )
@@ -21,10 +24,12 @@ from cds_service.fhir.medicines import MedicineReader
 from cds_service.fhir.needs import Item, NeedsTable
 from cds_service.fhir.observations import ObservationReader
 from cds_service.fhir.others import read_allergy, read_family, read_order, read_patient, read_procedure
-from cds_service.fhir.reading import Reading
+from cds_service.fhir.reading import Reading, is_switched_off
 from cds_service.knowledge import Knowledge
 
 _Fact = TypeVar("_Fact")
+
+_CODED_IN_SNOMED = {"Condition": Need.CONDITIONS, "Procedure": Need.PROCEDURES}
 
 
 def extract_facts(table: NeedsTable, *, knowledge: Knowledge, zone: ZoneInfo, today: date) -> Facts:
@@ -48,7 +53,7 @@ def extract_facts(table: NeedsTable, *, knowledge: Knowledge, zone: ZoneInfo, to
     family += _each(read_family, table.items("FamilyMemberHistory"), reading)
     return Facts(
         patient=_patient(table.items("Patient"), reading),
-        needs=table.states,
+        needs=_without_what_is_switched_off(table, reading),
         iron_searches=table.iron_searches,
         results=results,
         conditions=conditions,
@@ -60,6 +65,23 @@ def extract_facts(table: NeedsTable, *, knowledge: Knowledge, zone: ZoneInfo, to
         unreadable_medicines=medicines.unreadable,
         issues=merge_issues(table.issues, reading.issues.issues()),
     )
+
+
+def _without_what_is_switched_off(table: NeedsTable, reading: Reading) -> Mapping[Need, NeedState]:
+    """Return the states of the needs; a list with codes that this site may not read is not all there is."""
+    if reading.terminology.has_snomed:
+        return table.states
+    states = dict(table.states)
+    for resource_type, need in _CODED_IN_SNOMED.items():
+        hidden = [
+            i for i in table.items(resource_type) if is_switched_off(i.resource.code, reading.terminology)
+        ]
+        if hidden:
+            reading.issues.add(
+                IssueKind.SKIPPED, resource_type, "code: SNOMED CT is switched off", len(hidden)
+            )
+            states[need] = NeedState.CUT_OFF if states[need] is NeedState.ANSWERED else states[need]
+    return states
 
 
 def _results(table: NeedsTable, reader: ObservationReader) -> Iterator[Result]:

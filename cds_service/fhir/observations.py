@@ -125,6 +125,7 @@ class ObservationReader:
         self._codes: dict[tuple[str | None, str | None], _Judgement] = {}
         self._words: dict[tuple[str, bool], _Judgement] = {}
         self._units: dict[Analyte, UnitLookup] = {}
+        self._readable_answers = SNOMED_CT if reading.terminology.has_snomed else ""
         self.family: list[FamilyFact] = []
 
     def read(self, item: Item) -> tuple[Result, ...]:
@@ -308,7 +309,8 @@ class ObservationReader:
             if coding.code and system in {SNOMED_CT, LOINC}:
                 found = self._reading.terminology.coded_value_groups(system, coding.code.strip())
                 # Of LOINC's answers only "pregnant" is known here; the others leave the question open.
-                is_coded = is_coded or bool(found) or system == SNOMED_CT
+                # Where SNOMED CT is switched off, none of its answers is known: that is no "not pregnant".
+                is_coded = is_coded or bool(found) or system == self._readable_answers
                 groups |= found
         # Words and codes that the knowledge base does not list are neither "pregnant" nor "not pregnant".
         unreadable = None if is_coded else Unreadable.NOT_A_NUMBER

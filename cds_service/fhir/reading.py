@@ -181,6 +181,14 @@ def bounded(text: str, longest: int = _LONGEST_TEXT) -> str:
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
+def is_switched_off(concept: CodeableConcept | None, terminology: Terminology) -> bool:
+    """Whether a concept has nothing but codes of SNOMED CT, and the site reads none."""
+    if terminology.has_snomed or concept is None or words_of(concept):
+        return False
+    systems = {terminology.normalise_system(c.system or "") for c in concept.coding or () if c.code}
+    return systems == {SNOMED_CT}
+
+
 def codes_of(concept: CodeableConcept | str | None) -> Iterator[str]:
     """Yield the codes of a status-like concept in lower case, then its text."""
     if isinstance(concept, str):

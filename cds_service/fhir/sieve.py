@@ -12,6 +12,7 @@ from cds_service.fhir import lean
 from cds_service.fhir.answers import LABORATORY_GROUPS, LOINC
 from cds_service.fhir.decoding import UNREADABLE, Head
 from cds_service.fhir.needs import READ_OBSERVATION_GROUPS
+from cds_service.fhir.reading import is_switched_off
 from cds_service.knowledge import Terminology
 
 _LABORATORY = "laboratory"
@@ -143,9 +144,9 @@ class Sieve:
             if bare.upper().startswith(_OBSTETRIC):
                 return True
         words = "; ".join(_texts(code))
-        return bool(words) and (
-            _FAMILY_WORD in words.lower() or bool(self._terminology.condition_groups_by_text(words))
-        )
+        if not words:
+            return is_switched_off(code, self._terminology)
+        return _FAMILY_WORD in words.lower() or bool(self._terminology.condition_groups_by_text(words))
 
     def _is_known_order(self, code: lean.CodeableConcept) -> bool:
         terminology = self._terminology

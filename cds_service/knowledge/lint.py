@@ -1,5 +1,6 @@
-"""Checks of the knowledge base that a machine can make: check digits, sources, orphans, overlaps, dates."""
+"""Checks of the knowledge base that a machine can make: forms of codes, sources, orphans, overlaps, dates."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -9,6 +10,17 @@ from cds_service.knowledge.model import Check, Knowledge, Threshold
 
 LOINC = "http://loinc.org"
 SNOMED_CT = "http://snomed.info/sct"
+ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
+RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
+ATC = "http://www.whocc.no/atc"
+
+# The systems without a check digit: a code, or a category or letter that stands for all below it (ICD-10-CM);
+# a number (RxNorm); level 5, the substance (ATC).
+_SHAPES = {
+    ICD_10_CM: re.compile(r"[A-Z](?:[0-9][0-9A-Z](?:\.[0-9A-Z]{1,4})?)?"),
+    RXNORM: re.compile(r"[1-9][0-9]{0,7}"),
+    ATC: re.compile(r"[A-Z][0-9]{2}[A-Z]{2}[0-9]{2}"),
+}
 
 # Groups that share codes on purpose, each with the reason.
 ALLOWED_OVERLAPS: Mapping[frozenset[str], str] = {
@@ -112,6 +124,9 @@ def _check_digits(knowledge: Knowledge) -> Iterator[Problem]:
             is_valid = checks.get(system)
             if is_valid is not None and not is_valid(code):
                 yield Problem(f"group {group}", f"code {code} has a wrong check digit")
+            shape = _SHAPES.get(system)
+            if shape is not None and not shape.fullmatch(code):
+                yield Problem(f"group {group}", f"code {code} has not the form of its code system")
 
 
 def _cited(knowledge: Knowledge) -> Iterator[tuple[str, tuple[str, ...], Check]]:

@@ -1,6 +1,7 @@
-"""A site's own look-backs: the packaged knowledge with some of its windows set within their ranges.
+"""The packaged knowledge as a site has it: its own look-backs, and without SNOMED CT where it has no licence.
 
-Only project rules can be set; what a guideline says changes with the knowledge version alone.
+Only project rules can be set, within their ranges; what a guideline says changes with the knowledge version
+alone.
 """
 
 import hashlib
@@ -27,8 +28,17 @@ def with_windows(knowledge: Knowledge, days: Mapping[str, int]) -> Knowledge:
     thresholds = {**knowledge.thresholds, **own}
     rules = {i: replace(rule, text=worded(rule.wording, thresholds)) for i, rule in knowledge.rules.items()}
     listed = ";".join(f"{window}={count}" for window, count in sorted(days.items()))
-    digest = hashlib.sha256(f"{knowledge.hash} {listed}".encode()).hexdigest()[: len(knowledge.hash)]
-    return replace(knowledge, thresholds=thresholds, rules=rules, hash=digest)
+    return replace(knowledge, thresholds=thresholds, rules=rules, hash=_hash(knowledge, listed))
+
+
+def without_snomed(knowledge: Knowledge) -> Knowledge:
+    """Return the knowledge without any code of SNOMED CT; the hash differs, so that a card tells."""
+    terminology = knowledge.terminology.without_snomed()
+    return replace(knowledge, terminology=terminology, hash=_hash(knowledge, "without SNOMED CT"))
+
+
+def _hash(knowledge: Knowledge, what: str) -> str:
+    return hashlib.sha256(f"{knowledge.hash} {what}".encode()).hexdigest()[: len(knowledge.hash)]
 
 
 def _set(knowledge: Knowledge, window: str, days: int) -> Threshold:

@@ -3,8 +3,8 @@
 import json
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from cds_service.knowledge.drugs import UNKNOWN, DrugProduct, Drugs, ProductIngredient, load_drugs
 from cds_service.knowledge.text_match import (
@@ -60,7 +60,8 @@ class Terminology:
     """What codes, names, words and units mean; built once, read by every room above.
 
     `codes` has the members of every group: conditions, observations, and the ingredients of medicines.
-    `ingredients` has the groups of every ingredient by its one name.
+    `ingredients` has the groups of every ingredient by its one name. `has_snomed` is False where a site has
+    no licence for SNOMED CT: its codes then say nothing, neither yes nor no.
     """
 
     codes: Codes
@@ -75,6 +76,13 @@ class Terminology:
     systems: Mapping[str, str]
     answers: Mapping[str, frozenset[str]]
     in_remission: frozenset[str]
+    has_snomed: bool = True
+
+    def without_snomed(self) -> Self:
+        """Return the same without any code of SNOMED CT; groups that have no other code are read by words."""
+        others = {group: tuple(c for c in codes if c[0] != SNOMED_CT) for group, codes in self.codes.items()}
+        codes = {group: members for group, members in others.items() if members}
+        return replace(self, codes=codes, snomed={}, has_snomed=False)
 
     def normalise_system(self, uri: str) -> str:
         """Return the canonical URL of a code system, an unknown one as it came."""
@@ -194,7 +202,8 @@ def _ingredient_codes(drugs: Drugs) -> Codes:
     found: dict[str, list[tuple[str, str]]] = {}
     for system, codes in ((RXNORM, drugs.by_rxnorm), (ATC, drugs.by_atc)):
         for code, product in codes.items():
-            if product.route == UNKNOWN:
+            # A brand or a combination of substances can have no one route either.
+            if product.route == UNKNOWN and product.name in drugs.ingredients:
                 for group in sorted(product.ingredients[0].groups):
                     found.setdefault(group, []).append((system, code))
     return {group: tuple(members) for group, members in found.items()}

@@ -57,7 +57,7 @@ def test_every_command_is_in_the_readme(command: str) -> None:
 def test_no_document_names_a_command_that_does_not_exist(path: Path) -> None:
     known = {tuple(command.split()[1:]) for command in COMMANDS}
     for line in path.read_text(encoding="utf-8").splitlines():
-        for words in re.findall(r"\brls-cds ((?:[a-z]+ ?)+)", line):
+        for words in re.findall(r"\brls-cds ((?:[a-z][a-z-]* ?)+)", line):
             typed = tuple(words.split())
             assert any(typed[: len(command)] == command for command in known), line
 

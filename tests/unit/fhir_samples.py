@@ -57,6 +57,8 @@ class SmallTerminology:
         oids = {"urn:oid:2.16.840.1.113883.6.1": LOINC, "urn:oid:2.16.840.1.113883.6.90": ICD_10_CM}
         return oids.get(uri, uri)
 
+    has_snomed = True
+
     def observation_group(self, system: str, code: str) -> str | None:
         return self._observations.get(code) if system == LOINC else None
 

@@ -76,6 +76,30 @@ def test_a_wrong_check_digit_in_a_group_is_found() -> None:
     assert "group x: code 32914009 has a wrong check digit" in with_codes(x=((SNOMED_CT, "32914009"),))
 
 
+@pytest.mark.parametrize(
+    ("system", "good", "bad"),
+    [
+        (
+            "http://hl7.org/fhir/sid/icd-10-cm",
+            ["O", "D50", "G25.81", "O99.350"],
+            ["25.81", "G2581", "G25.", "g25"],
+        ),
+        (
+            "http://www.nlm.nih.gov/research/umls/rxnorm",
+            ["704", "2119365"],
+            ["0704", "36437x", "123456789", ""],
+        ),
+        ("http://www.whocc.no/atc", ["N06AB06"], ["N06AB", "N06AB061", "n06ab06"]),
+    ],
+)
+def test_a_code_without_the_form_of_its_system_is_found(system: str, good: list[str], bad: list[str]) -> None:
+    def said(code: str) -> bool:
+        return f"group x: code {code} has not the form of its code system" in with_codes(x=((system, code),))
+
+    assert [code for code in good if said(code)] == []
+    assert [code for code in bad if not said(code)] == []
+
+
 def test_a_code_in_two_groups_is_found() -> None:
     assert "code 2276-4: stands in ferritin and in x" in with_codes(x=((LOINC, "2276-4"),))
 
