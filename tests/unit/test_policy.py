@@ -141,7 +141,10 @@ def test_screening_may_stand_in_the_policy(entry: str, policy: str, *, is_on: bo
     (tmp_path / "clients.toml").write_text(text, encoding="utf-8")
     settings = Settings(clients=tmp_path / "clients.toml")
     assert load_clients(settings).named[0].is_screening_on is is_on
-    production = settings.model_copy(update={"environment": "production"})
+    trust = '[clients.trust]\nissuer = "https://e.example.org"\nkeys_url = "https://e.example.org/keys"\n'
+    (tmp_path / "clients.toml").write_text(text + trust, encoding="utf-8")
+    stored = {"public_url": "https://rls.example.org", "store": "sqlite:////var/lib/rls/store.db"}
+    production = settings.model_copy(update={"environment": "production", **stored})
     assert load_clients(production).named[0].is_screening_on is is_on
 
 
