@@ -154,7 +154,8 @@ class MedicineReader:
         if told is not None or not products:
             first = told or next(self._by_text(concepts), None)
             if first is None:
-                return _Named(is_named=any(True for c in concepts for _ in texts(c)))
+                is_readable = self._reading.terminology.is_medicine_readable
+                return _Named(is_named=any(is_readable(words) for c in concepts for words in texts(c)))
             return self._completed(first.ingredients, first.name, concepts, Certainty.BY_TEXT)
         ingredients, route, display = _most_specific(products)
         if route is not Route.UNKNOWN:
@@ -222,7 +223,10 @@ class MedicineReader:
 
     def _of_text(self, text: str) -> DrugProduct | None:
         if text not in self._texts:
-            self._texts[text] = self._reading.terminology.drug_by_text(text)
+            terminology = self._reading.terminology
+            product = terminology.drug_by_text(text)
+            is_taken = product is not None and not terminology.is_medicine_not_taken(text)
+            self._texts[text] = product if is_taken else None
         return self._texts[text]
 
     def _count_unreadable(self, resource: Resource, kind: MedicineKind) -> None:

@@ -161,9 +161,9 @@ class Sieve:
             bare = (coding.code or "").strip()
             if bare and (terminology.drug_by_rxnorm(bare) or terminology.drug_by_atc(bare)):
                 return True
-        words = [text for text in _texts(code) if text.strip()]
+        words = [text for text in _texts(code) if terminology.is_medicine_readable(text)]
         # A medicine without a readable name is counted.
-        return not words or any(terminology.drug_by_text(text) for text in words)
+        return not words or any(terminology.drug_by_text(text) for text in _texts(code))
 
     def _group(self, coding: lean.Coding) -> str | None:
         if not coding.code:

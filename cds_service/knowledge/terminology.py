@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from cds_service.knowledge.drugs import UNKNOWN, DrugProduct, Drugs, ProductIngredient, load_drugs
+from cds_service.knowledge.drugs import (
+    UNKNOWN,
+    DrugProduct,
+    Drugs,
+    ProductIngredient,
+    is_readable,
+    load_drugs,
+)
 from cds_service.knowledge.text_match import (
     ConditionWords,
     ObservationWords,
@@ -153,6 +160,14 @@ class Terminology:
     def drug_by_text(self, text: str) -> DrugProduct | None:
         """Return the product that a text names."""
         return self.drugs.by_text(text)
+
+    def is_medicine_not_taken(self, text: str) -> bool:
+        """Whether a text says of the medicine it names that it is not taken."""
+        return self.drugs.is_not_taken(text)
+
+    def is_medicine_readable(self, text: str) -> bool:
+        """Whether a text can name a medicine for us: in letters that we read."""
+        return is_readable(text)
 
     def unit(self, analyte: str, unit_text: str) -> UnitFactor | None:
         """Return the conversion of a unit for this analyte, None when it has no such unit."""

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cds_service.knowledge.folding import fold
+
 _NOTHING: frozenset[str] = frozenset()
 _LONGEST = 400
 _PART_END = ";"
@@ -84,7 +86,7 @@ class ObservationWords:
 
 
 def _folded(text: str) -> str:
-    return " ".join(text[:_LONGEST].casefold().replace("\u2019", "'").replace("_", " ").split())
+    return " ".join(fold(text[:_LONGEST]).replace("_", " ").split())
 
 
 def condition_words(table: Mapping[str, Any]) -> ConditionWords:

@@ -88,6 +88,9 @@ class SmallTerminology:
     def drug_by_text(self, text: str) -> str | None:
         return "sertraline" if "sertraline" in text.lower() else None
 
+    def is_medicine_readable(self, text: str) -> bool:
+        return bool(text.strip())
+
 
 def concept(system: str, code: str, text: str | None = None) -> Json:
     coded: Json = {"coding": [{"system": system, "code": code}]}
