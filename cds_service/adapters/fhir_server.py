@@ -7,6 +7,7 @@ import http.cookiejar
 import logging
 import re
 import threading
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -302,7 +303,7 @@ class _Session:
         # A body without a length ends as well where its socket was shut down.
         if self._ended.is_set():
             raise _Failed(FetchProblem.TIMED_OUT)
-        return b"".join(parts)
+        return b"".join(parts).removeprefix(BOM_UTF8)
 
     def _broken(self) -> _Failed:
         is_late = self._ended.is_set() or self._deadline.is_over

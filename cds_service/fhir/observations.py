@@ -185,8 +185,13 @@ class ObservationReader:
             elif judged is _Verdict.OTHER_STANDARD:
                 is_standard = True
         if found is not None:
-            return found
+            return _Verdict.OTHER_STANDARD if self._is_contradicted(found, concept) else found
         return self._judge_words(concept, is_standard=is_standard)
+
+    def _is_contradicted(self, found: Measurand, concept: CodeableConcept) -> bool:
+        # Only the binding capacity has words that take its code back.
+        is_asked = found.analyte is Analyte.TIBC
+        return is_asked and self._reading.terminology.is_observation_contradicted("tibc", words_of(concept))
 
     def _judge_code(self, system: str | None, code: str | None) -> _Judgement:
         if not code or self._reading.system(system) != LOINC:

@@ -139,6 +139,10 @@ class Terminology:
         """Return the analyte that a text names."""
         return self.observations.group(text)
 
+    def is_observation_contradicted(self, analyte: str, text: str) -> bool:
+        """Whether the words beside a code of this analyte say that it is another one."""
+        return self.observations.contradicts(analyte, text)
+
     def loinc_codes(self, *groups: str) -> tuple[str, ...]:
         """Return the LOINC codes of these groups."""
         return tuple(

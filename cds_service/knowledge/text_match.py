@@ -71,6 +71,7 @@ class ObservationWords:
     analytes: tuple[_Family, ...]
     any_word: re.Pattern[str]
     never: re.Pattern[str]
+    contradictions: Mapping[str, re.Pattern[str]]
 
     def group(self, text: str) -> str | None:
         """Return the analyte that a text names, None when it names none of ours."""
@@ -83,6 +84,11 @@ class ObservationWords:
             if analyte.never is None or analyte.never.search(folded) is None:
                 return analyte.group
         return None
+
+    def contradicts(self, group: str, text: str) -> bool:
+        """Whether the words beside a code of this analyte say that it is another one."""
+        pattern = self.contradictions.get(group)
+        return pattern is not None and pattern.search(_folded(text)) is not None
 
 
 def _folded(text: str) -> str:
@@ -107,7 +113,11 @@ def condition_words(table: Mapping[str, Any]) -> ConditionWords:
 def observation_words(table: Mapping[str, Any]) -> ObservationWords:
     """Return the matcher of laboratory values from its packaged table."""
     analytes = tuple(_family(entry) for entry in table["analyte"])
-    return ObservationWords(analytes, _any_of([a.words.pattern for a in analytes]), _any_of(table["never"]))
+    contradictions = {
+        a["group"]: _any_of(a["not_with_code"]) for a in table["analyte"] if "not_with_code" in a
+    }
+    any_word = _any_of([a.words.pattern for a in analytes])
+    return ObservationWords(analytes, any_word, _any_of(table["never"]), contradictions)
 
 
 def _family(entry: Mapping[str, Any]) -> _Family:
