@@ -11,14 +11,18 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import load
 from cds_service.web.discovery import templates
 
 ROOT = Path(__file__).resolve().parent.parent
+MESSY = ROOT / "tests" / "messy"
 PART = re.compile(
     r"(?P<open><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<close><!-- end: (?P=name) -->)", re.DOTALL
 )
@@ -122,6 +126,45 @@ def windows_part() -> str:
     )
 
 
+def messy_cases_part() -> str:
+    """Return the table of reported problems, each with its sources and what the service does."""
+    return _table(
+        ("problem", "reported in", "what the service does", "test"),
+        (
+            (case["problem"], ", ".join(map(_issue, _listed(case["source"]))), case["does"], f"`{name}`")
+            for name, case in _messy_cases().items()
+        ),
+    )
+
+
+def messy_lines_part(kind: str) -> str:
+    """Return the table of the lines of one kind, each with the tests and cases that show it."""
+    rows = yaml.safe_load((MESSY / "lines.yaml").read_text(encoding="utf-8"))[kind]
+    return _table(("line", "what holds", "shown by"), ((r["id"], r["what"], _shown_by(r)) for r in rows))
+
+
+def _shown_by(row: Mapping[str, Any]) -> str:
+    tests = [f"`{test.rpartition('/')[2]}`" for test in row["tests"]]
+    cases = [f"case `{name}`" for name, case in _messy_cases().items() if row["id"] in case.get("lines", ())]
+    return ", ".join([*tests, *cases])
+
+
+@cache
+def _messy_cases() -> Mapping[str, Any]:
+    files = sorted((MESSY / "cases").glob("*.yaml"))
+    return {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in files}
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def _issue(address: str) -> str:
+    """Return a link to an issue, written as owner/repository#number."""
+    owner, repository, _, number = address.removeprefix("https://github.com/").split("/")
+    return f"[{owner}/{repository}#{number}]({address})"
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + "\n"
@@ -132,6 +175,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "factors": factors_part,
     "links": links_part,
     "medicines": medicines_part,
+    "messy-cases": messy_cases_part,
+    "messy-clients": partial(messy_lines_part, "clients"),
+    "messy-reading": partial(messy_lines_part, "reading"),
     "overrides": overrides_part,
     "prefetch": prefetch_part,
     "thresholds": thresholds_part,
