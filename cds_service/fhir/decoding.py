@@ -20,8 +20,7 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 # A text is taken whole, so that no null inside one is found; two at the end of a list take a second round.
 _LIST_NULL = re.compile(
-    rb'(?P<kept>"(?:[^"\\\\]|\\\\.)*")|(?<=[\[,])\s*null\s*,|,\s*null\s*(?=\])|(?<=\[)\s*null\s*(?=\])',
-    re.DOTALL,
+    rb'(?P<kept>"(?:[^"\\]|\\.)*")|(?<=[\[,])\s*null\s*,|,\s*null\s*(?=\])|(?<=\[)\s*null\s*(?=\])', re.DOTALL
 )
 _MOST_ROUNDS = 8
 
