@@ -5,6 +5,7 @@ from datetime import date
 
 import msgspec
 
+from cds_service.audit import CallIdentity
 from cds_service.clinical.assessment import Assessment, CardDecision, Outcome, Policy
 from cds_service.clinical.evaluate import evaluate
 from cds_service.clinical.facts import Facts
@@ -37,6 +38,12 @@ class PatientView:
     version_hint: str | None = None
     client: str | None = None
     authorization: FhirAuthorization | None = None
+    user_id: str = ""
+
+    @property
+    def identity(self) -> CallIdentity:
+        """Who calls for whom, for the audit log."""
+        return CallIdentity(self.hook_instance, self.patient_id, self.user_id, self.client or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +128,10 @@ def fhir_access(call: PatientView, policy: FhirPolicy) -> FhirAccess | None:
     if address is None:
         return None
     if authorization is None:
-        return FhirAccess(address) if policy.is_open_allowed else None
+        return FhirAccess(address, call=call.identity) if policy.is_open_allowed else None
     if authorization.expires_in is not None and authorization.expires_in <= 0:
         return None
-    return FhirAccess(address, authorization.access_token)
+    return FhirAccess(address, authorization.access_token, call.identity)
 
 
 def _decide(record: Record, knowledge: Knowledge, today: date, policy: Policy) -> tuple[Record, Assessment]:

@@ -197,7 +197,7 @@ class _Session:
         except (OSError, UnicodeError):
             return FetchProblem.UNREACHABLE
         self._dialer = Dialer(found, address.port, self._deadline)
-        self._http = _http_session(
+        self._http = http_session(
             PinnedAdapter(address, self._dialer, connections=PARALLEL, tls=self._tls), token
         )
         return None
@@ -330,7 +330,7 @@ def _outcome(task: Future[FetchedPages], query: Query) -> FetchedPages:
     return task.result()
 
 
-def _http_session(adapter: PinnedAdapter, token: str | None) -> requests.Session:
+def http_session(adapter: PinnedAdapter, token: str | None) -> requests.Session:
     """Return a session that takes nothing from the environment and keeps no cookie."""
     session = requests.Session()
     session.trust_env = False

@@ -15,8 +15,9 @@ import click
 
 from cds_service import __version__
 from cds_service.adapters.clock import FixedClock
-from cds_service.app import build_assess, load_knowledge, system_clock, warm_app
+from cds_service.app import audit_key, build_assess, load_knowledge, system_clock, warm_app
 from cds_service.assess import Answer, PatientView, RequiredDataMissing
+from cds_service.cli.audit import checked, purged, shipped
 from cds_service.cli.explain import NameOf, cards_text, explain_plain, explain_text, line_width
 from cds_service.cli.policy import policy_text
 from cds_service.cli.shift import WRITTEN_FOR, write_shifted
@@ -145,6 +146,42 @@ def knowledge_lint() -> None:
     if not _settings().snomed:
         click.echo(snomed_off(base))
     report(lint(base, [key.value for key in CardKey]), f"knowledge {base.version}")
+
+
+@main.group()
+def audit() -> None:
+    """Look after the audit log of RLS_CDS_AUDIT."""
+
+
+@audit.command("verify")
+@click.option("--head", "heads", multiple=True, help="A head from the ordinary log, CHAIN:NUMBER:HASH.")
+def audit_verify(heads: tuple[str, ...]) -> None:
+    """Check that nothing in the log was changed or taken out; exit code 1 when something was."""
+    settings = _settings()
+    lines, faults = _usable(lambda: checked(settings, audit_key(settings), heads))
+    for line in lines:
+        click.echo(line)
+    report(faults, f"{len(lines)} chains")
+
+
+@audit.command("purge")
+def audit_purge() -> None:
+    """Remove the files that are older than RLS_CDS_AUDIT_DAYS."""
+    settings = _settings()
+    removed = _usable(lambda: purged(settings, _today()))
+    click.echo(f"{len(removed)} files removed, older than {settings.audit_days} days.")
+
+
+@audit.command("ship")
+@click.argument("server")
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file with the bearer token.")
+def audit_ship(server: str, token_file: Path | None) -> None:
+    """Send the events that were not sent yet to the FHIR SERVER; exit code 1 when some are left."""
+    settings = _settings()
+    count, reason = _usable(lambda: shipped(settings, server, token_file))
+    click.echo(f"{count} events sent.")
+    if reason:
+        raise ProblemsFoundError(f"The server did not take the next one: {reason}.")
 
 
 @main.group()

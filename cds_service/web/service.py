@@ -6,6 +6,7 @@ from dataclasses import replace
 from flask import Blueprint, Response, g
 
 from cds_service.assess import Answer, PatientView
+from cds_service.audit import AuditKind
 from cds_service.ports import Metrics
 from cds_service.protocol.envelope import HookRequest, parse_hook_request
 from cds_service.protocol.feedback import parse_feedback
@@ -42,16 +43,24 @@ def service_blueprint(
 
     def call() -> Response:
         client = callers.caller((_SERVICE,))
+        g.audit_kind = AuditKind.CALL
         view = patient_view(parse_hook_request(read_json_body(max_body), expected_hook=HOOK))
-        answer = assess(view if client is None else replace(view, client=client.name))
+        if client is not None:
+            view = replace(view, client=client.name)
+        g.identity = view.identity
+        answer = assess(view)
         _note_for_log(answer, metrics)
-        is_silent = client is not None and client.is_silent
-        return json_response(_NOTHING if is_silent else to_json(CardsResponse(cards=answer.cards)))
+        if client is not None and client.is_silent:
+            return json_response(_NOTHING)
+        g.card_uuids = [card.uuid for card in answer.cards]
+        return json_response(to_json(CardsResponse(cards=answer.cards)))
 
     def feedback() -> Response:
         # Clients differ on whether the token of a feedback names the service or the feedback address.
         callers.caller((_SERVICE, f"{_SERVICE}/feedback"))
+        g.audit_kind = AuditKind.FEEDBACK
         told = parse_feedback(read_json_body(max_body))
+        g.card_uuids = [entry.card for entry in told.feedback[:_MOST_LOGGED]]
         for entry in told.feedback:
             metrics.count("feedback", service=SERVICE_ID, outcome=entry.outcome)
         log_event("feedback", outcomes=[entry.outcome for entry in told.feedback[:_MOST_LOGGED]])
@@ -74,6 +83,7 @@ def patient_view(call: HookRequest) -> PatientView:
         fhir_server=call.fhir_server,
         version_hint=call.version_hint,
         authorization=call.fhir_authorization,
+        user_id=call.user_id,
     )
 
 

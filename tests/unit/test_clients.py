@@ -9,7 +9,7 @@ from cds_service.clinical.assessment import Order
 from cds_service.settings import Settings, SettingsError, load_settings
 
 STORED = {"RLS_CDS_PUBLIC_URL": "https://rls.example.org", "RLS_CDS_STORE": "sqlite:////var/lib/rls/store.db"}
-PRODUCTION = {"RLS_CDS_ENVIRONMENT": "production", **STORED}
+PRODUCTION = {"RLS_CDS_ENVIRONMENT": "production", "RLS_CDS_AUDIT": "/var/log/rls", **STORED}
 
 TRUST = """
 [clients.trust]

@@ -113,6 +113,7 @@ PRODUCTION = {
     "RLS_CDS_CLIENTS": "clients.toml",
     "RLS_CDS_PUBLIC_URL": "https://rls.example.org/cds",
     "RLS_CDS_STORE": "sqlite:////var/lib/rls/store.db",
+    "RLS_CDS_AUDIT": "/var/log/rls",
 }
 
 
@@ -124,6 +125,7 @@ PRODUCTION = {
         ({"RLS_CDS_PUBLIC_URL": ""}, "RLS_CDS_PUBLIC_URL must be the https address"),
         ({"RLS_CDS_PUBLIC_URL": "http://localhost:8080"}, "RLS_CDS_PUBLIC_URL must be the https address"),
         ({"RLS_CDS_STORE": ""}, "RLS_CDS_STORE must name the store"),
+        ({"RLS_CDS_AUDIT": ""}, "RLS_CDS_AUDIT must name the folder"),
         ({"RLS_CDS_FHIR_ALLOW": "https://ehr.example.org"}, "RLS_CDS_FHIR_ALLOW is for development only"),
     ],
 )
