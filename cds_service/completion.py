@@ -17,7 +17,16 @@ from dataclasses import dataclass, field, replace
 
 from cds_service.clinical.facts import Analyte, Need, NeedState
 from cds_service.fhir import Fetched, FhirVersion, Record, version_of_hint
-from cds_service.ports import FetchedPages, FhirAccess, NextPage, Query, RecordSession, RecordSource, Search
+from cds_service.ports import (
+    FetchedPages,
+    FetchProblem,
+    FhirAccess,
+    NextPage,
+    Query,
+    RecordSession,
+    RecordSource,
+    Search,
+)
 
 _PATIENT_TOKEN = "{{context.patientId}}"  # noqa: S105 - a token of a prefetch template
 # A comma, a bar or a slash in an id would change what is searched; no FHIR id has one.
@@ -96,17 +105,18 @@ def _searches(record: Record, completion: Completion) -> list[Search]:
 
 
 def _searched(record: Record, session: RecordSession, queries: Sequence[Query]) -> Record:
-    """Return the record with the answers, asked again in the words of the server's release where need be."""
+    """Return the record with the answers, asked again in other words where need be."""
     version = session.ask_version() if _is_release_open(record, queries) else None
     answers = session.fetch(queries)
     record = record.completed(_fetched(answers, queries))
     release = record.table.release
-    if version is not None and release is FhirVersion.R4:
+    if version is not None and release is FhirVersion.R4 and _is_in_doubt(record, queries, answers):
         named = version_of_hint(version())
         if named is None:
             record = _looked_up(record, session, _statements_of_r5(record, queries, answers))
         release = named or record.table.release
-    again = _reworded(queries, answers, release)
+    pairs = zip(queries, answers, strict=True)
+    again = [worded for query, answer in pairs if (worded := _reworded(query, answer, release)) is not None]
     return record.completed(_fetched(session.fetch(again), again)) if again else record
 
 
@@ -169,6 +179,8 @@ _STATUSES: Mapping[tuple[FhirVersion, str], Mapping[str, tuple[str, ...]] | None
 }
 """The statuses that a release has in place of one of R4; None searches for all."""
 
+_NOT_UNDERSTOOD = frozenset({FetchProblem.NOT_FOUND, FetchProblem.UNEXPECTED_STATUS})
+
 _SORTS: Mapping[tuple[FhirVersion, str], str] = {(FhirVersion.R5, "MedicationAdministration"): "-date"}
 
 
@@ -199,8 +211,29 @@ def _is_release_open(record: Record, queries: Iterable[Query]) -> bool:
     """Whether nothing tells the server's release, and one of the queries reads otherwise in another one."""
     if record.table.release is not FhirVersion.R4 or version_of_hint(record.call.version_hint) is not None:
         return False
-    searches = [query for query in queries if isinstance(query, Search)]
-    return any(in_words_of(release, query) != query for release in FhirVersion for query in searches)
+    return any(isinstance(query, Search) and _depends_on_release(query) for query in queries)
+
+
+def _depends_on_release(query: Search) -> bool:
+    return any(in_words_of(release, query) != query for release in FhirVersion)
+
+
+def _is_in_doubt(record: Record, queries: Iterable[Query], answers: Iterable[FetchedPages]) -> bool:
+    """Whether the answers would be other ones if the server were not of R4.
+
+    A search was not understood, or it found what only R4 calls so; statements that were found are no R5.
+    """
+    is_perhaps_r5 = not record.table.items(_STATEMENT)
+    return any(
+        answer.problem in _NOT_UNDERSTOOD
+        or (
+            is_perhaps_r5
+            and answer.problem is None
+            and _means_more(in_words_of(FhirVersion.R5, query), query)
+        )
+        for query, answer in zip(queries, answers, strict=True)
+        if isinstance(query, Search) and _depends_on_release(query)
+    )
 
 
 def _statements_of_r5(
@@ -217,17 +250,20 @@ def _statements_of_r5(
     return [Search(_RELEASE_KEY, _STATEMENT, parameters, most_pages=1)]
 
 
-def _reworded(
-    queries: Iterable[Query], answers: Iterable[FetchedPages], release: FhirVersion
-) -> list[Search]:
-    """Return those searches that a server of this release refused, or did not understand, in its words."""
-    return [
-        worded
-        for query, answer in zip(queries, answers, strict=True)
-        if isinstance(query, Search)
-        and (worded := in_words_of(release, query)) != query
-        and (answer.problem is not None or _means_more(worded, query))
-    ]
+def _reworded(query: Query, answer: FetchedPages, release: FhirVersion) -> Search | None:
+    """Return how a search is asked again that the server refused or did not understand, None if it is not.
+
+    Where the words are right, it may be the sort order: a server need not know any.
+    """
+    if not isinstance(query, Search):
+        return None
+    worded = in_words_of(release, query)
+    if worded != query:
+        return worded if answer.problem is not None or _means_more(worded, query) else None
+    unsorted = tuple(pair for pair in query.parameters if pair[0] != "_sort")
+    if answer.problem is FetchProblem.UNEXPECTED_STATUS and unsorted != query.parameters:
+        return replace(query, parameters=unsorted)
+    return None
 
 
 def _means_more(worded: Search, query: Search) -> bool:

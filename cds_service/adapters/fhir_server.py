@@ -50,7 +50,7 @@ _GRACE = 0.05
 _CHUNK = 64 * 1024
 _PAUSE = 0.05
 # How long a version that is not here yet is waited for once all searches are answered.
-_PATIENCE = 0.1
+_PATIENCE = 0.3
 _TOKEN = re.compile(r"[!-~]+")
 _JSON_TYPE = re.compile(r"(?:application|text)/(?:json|[a-z0-9.+-]*\+json|json\+fhir)", re.IGNORECASE)
 _RETRIED = frozenset({502, 503, 504})

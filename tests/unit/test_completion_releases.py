@@ -104,6 +104,7 @@ class Server:
     version: str | None = None
     is_strict: bool = False
     questions: int = 0
+    waits: int = 0
     rounds: list[list[Search]] = field(default_factory=list)
 
     @contextmanager
@@ -116,7 +117,12 @@ class Server:
     def ask_version(self) -> Callable[[], str | None]:
         """Give the version that it names, if any."""
         self.questions += 1
-        return lambda: self.version
+
+        def told() -> str | None:
+            self.waits += 1
+            return self.version
+
+        return told
 
     def fetch(self, queries: Sequence[Query]) -> tuple[FetchedPages, ...]:
         """Return what there is of each type, by its status."""
@@ -285,3 +291,38 @@ def test_a_server_without_the_type_is_not_asked_for_its_statements() -> None:
     silent = Server([PATIENT], frozenset({"Patient"}))
     completed(silent, None)
     assert len(silent.rounds) == 1
+
+
+OLD_STATEMENT = {
+    "resourceType": "MedicationStatement",
+    "id": "s1",
+    "status": "active",
+    "subject": SUBJECT,
+    "medicationCodeableConcept": SERTRALINE,
+}
+
+
+def test_the_version_is_not_waited_for_where_the_answers_cannot_be_other_ones() -> None:
+    found = Server([PATIENT, OLD_STATEMENT], TYPES, version="4.0.1")
+    completed(found, None)
+    empty = Server([PATIENT], TYPES, version="4.0.1")
+    completed(empty, None)
+    refusing = Server([PATIENT, OLD_STATEMENT], TYPES - {"ServiceRequest"}, version="4.0.1")
+    completed(refusing, None)
+    assert [(server.questions, server.waits) for server in (found, empty, refusing)] == [
+        (1, 0),
+        (1, 1),
+        (1, 1),
+    ]
+
+
+@pytest.mark.parametrize("version", ["4.0.1", None])
+def test_a_sort_order_that_a_server_refuses_is_left_out(version: str | None) -> None:
+    server = Server([PATIENT, OLD_STATEMENT], TYPES, version=version, is_strict=True)
+    facts = completed(server, None).facts
+    (again,) = server.rounds[1]
+    assert (again.key, dict(again.parameters)) == (
+        "ironAdministrations",
+        {"patient": "p1", "status": "completed", "_count": "200"},
+    )
+    assert facts.needs[Need.IRON_TREATMENTS] is NeedState.ANSWERED
