@@ -224,7 +224,7 @@ def test_no_data_at_the_client_stands(stub: FhirStub, key: str, value: object) -
     prefetch = {**supplied(stub, patient_id), key: value}
     reached = post(client(), request, prefetch=prefetch)
     assert stub.seen == []
-    assert reached.data == post(production(), request, prefetch=prefetch).data
+    assert reached.data == post(offline(), request, prefetch=prefetch).data
 
 
 def test_a_need_that_a_foreign_key_answers_is_not_asked_for(stub: FhirStub) -> None:
@@ -344,7 +344,7 @@ def test_the_search_by_code_is_the_clients_own(stub: FhirStub, value: object) ->
     prefetch = {**supplied(stub, patient_id), "ironResults": value}
     reached = post(client(), request, prefetch=prefetch)
     assert [is_laboratory_list(seen) for seen in stub.seen] == [True]
-    assert reached.data == post(production(), request, prefetch=prefetch).data
+    assert reached.data == post(offline(), request, prefetch=prefetch).data
 
 
 @pytest.mark.parametrize(
@@ -364,21 +364,21 @@ def test_the_search_by_code_is_the_clients_own(stub: FhirStub, value: object) ->
 def test_a_laboratory_list_that_fails_changes_nothing(stub: FhirStub, answer: Reply) -> None:
     request, patient_id = load_fixture(stub, "never-tested")
     prefetch = supplied(stub, patient_id)
-    offline = post(production(), request, prefetch=prefetch)
-    assert [card["source"]["topic"]["code"] for card in offline.json["cards"]] == ["IRON01"]
+    unreached = post(offline(), request, prefetch=prefetch)
+    assert [card["source"]["topic"]["code"] for card in unreached.json["cards"]] == ["IRON01"]
     stub.behaviour = lambda seen: answer if is_laboratory_list(seen) else None
-    assert post(client(), request).data == offline.data
-    assert post(client(), request, prefetch=prefetch).data == offline.data
+    assert post(client(), request).data == unreached.data
+    assert post(client(), request, prefetch=prefetch).data == unreached.data
     assert sum(map(is_laboratory_list, stub.seen)) == 2
 
 
 def test_a_late_laboratory_list_changes_nothing(stub: FhirStub) -> None:
     request, patient_id = load_fixture(stub, "never-tested")
     prefetch = supplied(stub, patient_id)
-    offline = post(production(), request, prefetch=prefetch)
+    unreached = post(offline(), request, prefetch=prefetch)
     stub.behaviour = lambda seen: time.sleep(6) if is_laboratory_list(seen) else None
     started = time.monotonic()
-    assert post(client(fhir_budget_ms=300), request, prefetch=prefetch).data == offline.data
+    assert post(client(fhir_budget_ms=300), request, prefetch=prefetch).data == unreached.data
     assert time.monotonic() - started < 5
 
 
@@ -624,7 +624,7 @@ def test_a_call_without_prefetch_is_answered_in_time(
     request, _ = load_fixture(stub, name)
     stub.fhir_version = release
     stub.latency = 0.05
-    # A moment in which the machine is busy with something else is not the service's: one of three series counts.
+    # A moment in which the machine does something else is not the service's: one of three series counts.
     for _ in range(3):
         seconds = []
         for _ in range(20):

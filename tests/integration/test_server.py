@@ -297,7 +297,7 @@ def test_fifty_milliseconds_a_search_leave_the_answer_within_its_time(
     hapi: FhirServer, service: Service, patients: Mapping[str, PatientRecord], name: str
 ) -> None:
     assert name in patients
-    # A moment in which the machine is busy with something else is not the service's: one of three series counts.
+    # A moment in which the machine does something else is not the service's: one of three series counts.
     found = MEDIAN_BAR_MS
     for _ in range(SERIES):
         found = min(found, median(timed(service, hapi, name) for _ in range(CALLS)))
