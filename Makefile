@@ -23,11 +23,11 @@ CORE := cds_service/clinical/*,cds_service/knowledge/*,cds_service/protocol/*
 # Two workers halve the time on two cores; `make test PYTEST_WORKERS=0` runs in one process.
 PYTEST_WORKERS ?= 2
 
-.PHONY: help install serve test test-zone integration browser sample-fhir check format bench bench-check image wheel lock docs clean
+.PHONY: help install serve test test-zone integration integration-table browser sample-fhir check format bench bench-check image wheel lock docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
-		printf '  %-12s %s\n' "$$name" "$$text"; done
+		printf '  %-17s %s\n' "$$name" "$$text"; done
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed (set PYTHON=...)" >&2; exit 1; }
@@ -52,6 +52,9 @@ test-zone: $(STAMP) ## Run the tests again, without coverage, as if the machine 
 
 integration: $(STAMP) ## Run the tests against a real FHIR server (needs Java 17 and Maven)
 	$(BIN)/python -m pytest -q -m integration tests/integration
+
+integration-table: $(STAMP) ## The same, and write docs/fixture-routes.md anew
+	WRITE_ROUTES=1 $(BIN)/python -m pytest -q -m integration tests/integration
 
 $(BROWSER_STAMP): requirements/browser.txt $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/browser.txt

@@ -6,7 +6,7 @@ from datetime import date
 import msgspec
 
 from cds_service.audit import CallIdentity
-from cds_service.clinical.assessment import Assessment, CardDecision, Outcome, Policy
+from cds_service.clinical.assessment import Assessment, CardDecision, Outcome, Policy, RlsStatus
 from cds_service.clinical.evaluate import evaluate
 from cds_service.clinical.facts import Facts
 from cds_service.completion import Completion, complete
@@ -92,7 +92,15 @@ def assess(
     )
     access = fhir_access(call, profile.fhir)
     if completion is not None and access is not None:
-        record = complete(record, access, completion, budget_ms=profile.fhir.budget_ms)
+        record = complete(
+            record,
+            access,
+            completion,
+            budget_ms=profile.fhir.budget_ms,
+            is_of_use=lambda found: _may_change_cards(
+                evaluate(found.facts, knowledge, today=clock.today(), policy=profile.policy)
+            ),
+        )
     record, assessment = _decide(record, knowledge, clock.today(), profile.policy)
     facts = record.facts
     if assessment.outcome is Outcome.REQUIRED_DATA_MISSING:
@@ -132,6 +140,11 @@ def fhir_access(call: PatientView, policy: FhirPolicy) -> FhirAccess | None:
     if authorization.expires_in is not None and authorization.expires_in <= 0:
         return None
     return FhirAccess(address, authorization.access_token, call.identity)
+
+
+def _may_change_cards(assessment: Assessment) -> bool:
+    """Whether a ferritin that is not known yet could: RLS is on record, or a card is shown without it."""
+    return bool(assessment.cards) or assessment.rls in {RlsStatus.DOCUMENTED, RlsStatus.POSSIBLE}
 
 
 def _decide(record: Record, knowledge: Knowledge, today: date, policy: Policy) -> tuple[Record, Assessment]:

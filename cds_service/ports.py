@@ -1,6 +1,6 @@
 """The outside world, as the core sees it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date
@@ -49,12 +49,16 @@ class FhirAccess:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search of one resource type, or with `resource_id` the read of one resource."""
+    """A search of one resource type, or with `resource_id` the read of one resource.
+
+    `most_pages` bounds what is read of it; None leaves the bound to the source.
+    """
 
     key: str
     resource_type: str
     parameters: tuple[tuple[str, str], ...] = ()
     resource_id: str | None = None
+    most_pages: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,13 @@ class RecordSession(Protocol):
 
     def fetch(self, queries: Sequence[Query]) -> tuple[FetchedPages, ...]:
         """Return what came of each query, in their order; never raises for what a server does."""
+
+    def ask_version(self) -> Callable[[], str | None]:
+        """Start to ask the server for its FHIR version, beside the searches.
+
+        What is returned gives the server's word ("5.0.0"), None if it says nothing; it waits only a moment
+        for an answer that is still under way.
+        """
 
 
 class RecordSource(Protocol):

@@ -8,13 +8,13 @@ import logging
 import re
 import threading
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, partial
 from ssl import SSLContext
 from urllib.parse import quote, urlencode
 
@@ -35,19 +35,23 @@ from cds_service.ports import FetchedPages, FetchProblem, FhirAccess, Query, Rec
 from cds_service.protocol.errors import NotJson
 from cds_service.protocol.jsonio import check_json
 
-PARALLEL = 12
-"""Searches of one call at a time: all of our keys."""
+PARALLEL = 13
+"""Exchanges of one call at a time: all of our keys, and the server's version beside them."""
 MAX_PAGES = 10
 MAX_RESOURCES = 5_000
 MAX_PAGE_BYTES = 5 * 1024 * 1024
 MAX_BYTES = 20 * 1024 * 1024
 MAX_URL = 1_900
 """Longer ones are refused by common servers and proxies; the search is then posted."""
+MAX_STATEMENT = 256 * 1024
+"""How much of a CapabilityStatement is read; whole ones have megabytes, the version stands near the top."""
 
 # How long a call may stay beyond its budget to collect what ends when its sockets are shut down.
 _GRACE = 0.05
 _CHUNK = 64 * 1024
 _PAUSE = 0.05
+# How long a version that is not here yet is waited for once all searches are answered.
+_PATIENCE = 0.3
 _TOKEN = re.compile(r"[!-~]+")
 _JSON_TYPE = re.compile(r"(?:application|text)/(?:json|[a-z0-9.+-]*\+json|json\+fhir)", re.IGNORECASE)
 _RETRIED = frozenset({502, 503, 504})
@@ -63,6 +67,9 @@ _PROBLEMS = {
     503: FetchProblem.BUSY,
     504: FetchProblem.BUSY,
 }
+# Servers that know `_elements` answer in a few hundred bytes; to the others it is no parameter of theirs.
+_VERSION_TARGET = "/metadata?_elements=fhirVersion"
+_VERSION = re.compile(rb'"fhirVersion"\s*:\s*"([!-~]{1,40}?)"')
 _HEADERS = {
     "Accept": "application/fhir+json, application/json+fhir;q=0.9, application/json;q=0.8",
     # A compressed answer could be any size once it is opened.
@@ -152,6 +159,7 @@ class _Session:
         self._ended = threading.Event()
         self._dialer: Dialer | None = None
         self._http: requests.Session | None = None
+        self._problem: FetchProblem | None = None
         self._quota = _Quota(MAX_BYTES)
 
     def fetch(self, queries: Sequence[Query]) -> tuple[FetchedPages, ...]:
@@ -165,6 +173,12 @@ class _Session:
             self._end()
             wait(late, _GRACE)
         return tuple(_outcome(task, query) for task, query in zip(tasks, queries, strict=True))
+
+    def ask_version(self) -> Callable[[], str | None]:
+        """Start to ask for the server's FHIR version; what is returned waits for it a moment."""
+        if self._connect() is not None:
+            return lambda: None
+        return partial(self._told, self._workers.submit(self._version))
 
     def close(self) -> None:
         """End everything; a name service that still does not answer is left to itself."""
@@ -181,8 +195,11 @@ class _Session:
     # ------------------------------------------------------------------------------- connection
     def _connect(self) -> FetchProblem | None:
         """Resolve the server's name, once; return why it cannot be asked."""
-        if self._http is not None:
-            return None
+        if self._http is None and self._problem is None:
+            self._problem = self._prepare()
+        return self._problem
+
+    def _prepare(self) -> FetchProblem | None:
         token = self._access.token
         if token is not None and not _TOKEN.fullmatch(token):
             return FetchProblem.REFUSED
@@ -202,6 +219,28 @@ class _Session:
         )
         return None
 
+    # ---------------------------------------------------------------------------------- version
+    def _version(self) -> str | None:
+        """Return the FHIR version of the server's CapabilityStatement, read no further than need be."""
+        head = b""
+        try:
+            with self._send_once(
+                "GET", _Request(f"{self._access.address.path}{_VERSION_TARGET}")
+            ) as response:
+                _check_head(response)
+                for part in self._parts(response):
+                    head += part
+                    found = _VERSION.search(head)
+                    if found is not None or len(head) > MAX_STATEMENT:
+                        return found[1].decode() if found is not None else None
+        except _Failed:
+            return None
+        return None
+
+    def _told(self, asking: Future[str | None]) -> str | None:
+        wait([asking], min(_PATIENCE, self._deadline.remaining))
+        return asking.result() if asking.done() else None
+
     # ------------------------------------------------------------------------------------ pages
     def _run(self, query: Query) -> FetchedPages:
         pages: list[bytes] = []
@@ -216,7 +255,8 @@ class _Session:
         request = self._first(query)
         seen = {request.target}
         resources = 0
-        for _ in range(MAX_PAGES):
+        most = query.most_pages if isinstance(query, Search) else None
+        for _ in range(min(MAX_PAGES, most or MAX_PAGES)):
             body = self._body_of(request)
             next_url, count = read_page(body)
             yield body
@@ -290,20 +330,28 @@ class _Session:
         """Return the body of an answer in strict JSON, read no further than the caps; raises `_Failed`."""
         with response:
             _check_head(response)
+            _check_length(response)
             parts: list[bytes] = []
             size = 0
-            try:
-                for part in response.iter_content(_CHUNK):
-                    size += len(part)
-                    if size > MAX_PAGE_BYTES or not self._quota.take(len(part)):
-                        raise _Failed(FetchProblem.TOO_LARGE)
-                    parts.append(part)
-            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
-                raise self._broken() from None
+            for part in self._parts(response):
+                size += len(part)
+                if size > MAX_PAGE_BYTES:
+                    raise _Failed(FetchProblem.TOO_LARGE)
+                parts.append(part)
         # A body without a length ends as well where its socket was shut down.
         if self._ended.is_set():
             raise _Failed(FetchProblem.TIMED_OUT)
         return b"".join(parts).removeprefix(BOM_UTF8)
+
+    def _parts(self, response: requests.Response) -> Iterator[bytes]:
+        """Yield a body piece by piece within the quota of the call; raises `_Failed`."""
+        try:
+            for part in response.iter_content(_CHUNK):
+                if not self._quota.take(len(part)):
+                    raise _Failed(FetchProblem.TOO_LARGE)
+                yield part
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
+            raise self._broken() from None
 
     def _broken(self) -> _Failed:
         is_late = self._ended.is_set() or self._deadline.is_over
@@ -355,6 +403,9 @@ def _check_head(response: requests.Response) -> None:
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if not _JSON_TYPE.fullmatch(media_type) or encoding != "identity":
         raise _Failed(FetchProblem.NOT_FHIR)
+
+
+def _check_length(response: requests.Response) -> None:
     length = response.headers.get("Content-Length", "")
     if length.isdecimal() and int(length) > MAX_PAGE_BYTES:
         raise _Failed(FetchProblem.TOO_LARGE)

@@ -3,6 +3,14 @@
 from cds_service.fhir.decoding import Fetched, PrefetchUnreadable
 from cds_service.fhir.record import Record, open_record
 from cds_service.fhir.validation import warm_up
-from cds_service.fhir.versions import FhirVersion
+from cds_service.fhir.versions import FhirVersion, version_of_hint
 
-__all__ = ["Fetched", "FhirVersion", "PrefetchUnreadable", "Record", "open_record", "warm_up"]
+__all__ = [
+    "Fetched",
+    "FhirVersion",
+    "PrefetchUnreadable",
+    "Record",
+    "open_record",
+    "version_of_hint",
+    "warm_up",
+]

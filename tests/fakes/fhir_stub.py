@@ -61,7 +61,7 @@ Behaviour = Callable[[Seen], Reply | None]
 class FhirStub:
     """The server; `behaviour` may answer in its stead, None leaves the answer to the searches.
 
-    `unknown_types` are those that its FHIR release does not have.
+    `unknown_types` are those that its FHIR release does not have; `fhir_version` is what it says of itself.
     """
 
     base: str = ""
@@ -71,6 +71,7 @@ class FhirStub:
     token: str | None = None
     page_size: int = 1000
     unknown_types: frozenset[str] = frozenset()
+    fhir_version: str | None = "4.0.1"
     behaviour: Behaviour = lambda _seen: None
 
     def answer(self, seen: Seen) -> Reply:
@@ -82,6 +83,8 @@ class FhirStub:
         return self.behaviour(seen) or self._serve(seen)
 
     def _serve(self, seen: Seen) -> Reply:
+        if seen.path == "metadata":
+            return self._capabilities()
         resource_type, _, rest = seen.path.partition("/")
         if resource_type in self.unknown_types:
             return outcome(404)
@@ -89,6 +92,11 @@ class FhirStub:
             found = [one for one in self._of_type(resource_type) if one["id"] == rest]
             return reply(found[0]) if found else outcome(404)
         return reply(self.page(resource_type, seen.parameters))
+
+    def _capabilities(self) -> Reply:
+        if self.fhir_version is None:
+            return outcome(404)
+        return reply({"resourceType": "CapabilityStatement", "fhirVersion": self.fhir_version})
 
     def page(self, resource_type: str, parameters: Mapping[str, str]) -> Json:
         """Return one page of a search, by default the first."""
@@ -111,9 +119,13 @@ class FhirStub:
     def _of_type(self, resource_type: str) -> Iterator[Json]:
         return (one for one in self.resources if one["resourceType"] == resource_type)
 
+    def searches(self) -> list[Seen]:
+        """Return the requests for records, in order; the question for the server's version is none."""
+        return [seen for seen in self.seen if seen.path != "metadata"]
+
     def paths(self) -> list[str]:
-        """Return what was asked for, in order."""
-        return [seen.path for seen in self.seen]
+        """Return what records were asked for, in order."""
+        return [seen.path for seen in self.searches()]
 
 
 def _matches(resource: Json, parameters: Mapping[str, str]) -> bool:
@@ -123,6 +135,8 @@ def _matches(resource: Json, parameters: Mapping[str, str]) -> bool:
     if "patient" in parameters and subject.rpartition("/")[2] != parameters["patient"]:
         return False
     if "status" in parameters and resource.get("status") not in parameters["status"].split(","):
+        return False
+    if "category" in parameters and parameters["category"] not in str(resource.get("category")):
         return False
     if "code" not in parameters:
         return True

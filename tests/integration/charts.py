@@ -54,3 +54,15 @@ def referring_chart(name: str, *, medicines: int) -> list[Json]:
             }
         )
     return made
+
+
+def local_chart(name: str, *, code: Json, is_laboratory: bool = True) -> list[Json]:
+    """Return a patient with RLS whose low ferritin has another code than those of LOINC."""
+    made = chart(name, ["RLS", {"ferritin": 20}])
+    for resource in made:
+        if resource["resourceType"] == "Observation":
+            resource["code"] = code
+            kind = "laboratory" if is_laboratory else "vital-signs"
+            system = "http://terminology.hl7.org/CodeSystem/observation-category"
+            resource["category"] = [{"coding": [{"system": system, "code": kind}]}]
+    return made

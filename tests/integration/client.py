@@ -96,6 +96,8 @@ def service_running() -> Iterator[Service]:
         "PORT": str(port),
         "RLS_CDS_AS_OF": TODAY.isoformat(),
         "RLS_CDS_SCREENING": "true",
+        # Far above what a search takes, so that a busy machine changes no answer; the time has its own test.
+        "RLS_CDS_FHIR_BUDGET_MS": "20000",
     }
     command = [sys.executable, "-c", "from cds_service.cli import main; main()", "serve"]
     log = BUILD / "service.log"

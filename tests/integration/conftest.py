@@ -1,13 +1,15 @@
 """One server and one service for all integration tests, and the table that they print at the end."""
 
+import os
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.integration.client import Service, service_running
 from tests.integration.hapi_server import FhirServer, ServerError, running
 from tests.integration.records import PatientRecord, r4_names, record
-from tests.integration.table import TABLE
+from tests.integration.table import ALL_ROUTES, DOCUMENT, TABLE
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +46,9 @@ def templates(service: Service) -> Mapping[str, str]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for line in TABLE.lines():
         terminalreporter.write_line(line)
+    if len(TABLE.routes) < ALL_ROUTES:
+        return
+    if os.environ.get("WRITE_ROUTES"):
+        DOCUMENT.write_text(TABLE.document(datetime.now(UTC).date()), encoding="utf-8")
+    elif TABLE.differs(DOCUMENT.read_text(encoding="utf-8")):
+        terminalreporter.write_line("docs/fixture-routes.md shows another table: make integration-table")

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -226,6 +227,13 @@ def test_pages_without_end_are_bounded(stub: FhirStub) -> None:
     assert len(answer.pages) == len(stub.seen) == fhir_server.MAX_PAGES
 
 
+def test_a_search_may_bring_its_own_bound_of_pages(stub: FhirStub) -> None:
+    stub.page_size = 1
+    found = only(stub, replace(CONDITIONS, most_pages=2))
+    assert (len(found.pages), found.problem) == (2, FetchProblem.TOO_MANY_PAGES)
+    assert len(only(stub, replace(CONDITIONS, most_pages=5)).pages) == 5
+
+
 def test_resources_are_bounded(stub: FhirStub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fhir_server, "MAX_RESOURCES", 3)
     stub.page_size = 2
@@ -429,6 +437,81 @@ LATE = 0.6
 """The budget of these tests and what they may take beyond it on a busy machine."""
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a version as long as a busy machine needs."""
+    monkeypatch.setattr(fhir_server, "_PATIENCE", 20.0)
+
+
+def version_of(stub: FhirStub | str, *, budget: float = 20.0, token: str | None = TOKEN) -> str | None:
+    """Return what a server says of its version while a search is under way."""
+    base = stub if isinstance(stub, str) else stub.base
+    with HttpRecordSource().open(FhirAccess(address_of(base), token), budget_seconds=budget) as session:
+        version = session.ask_version()
+        session.fetch([CONDITIONS])
+        return version()
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize("version", ["1.0.2", "3.0.2", "4.0.1", "5.0.0", "5.0.0-ballot"])
+def test_a_server_says_its_version(stub: FhirStub, version: str) -> None:
+    stub.fhir_version = version
+    assert version_of(stub) == version
+    (seen,) = (one for one in stub.seen if one.path == "metadata")
+    assert seen.target == "/fhir/metadata?_elements=fhirVersion"
+    assert seen.headers["authorization"] == f"Bearer {TOKEN}"
+
+
+def statement(text: str, **how: Any) -> Reply:
+    return Reply(body=text.encode(), **how)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        outcome(404),
+        outcome(503),
+        outcome(302, Location="/fhir/metadata2"),
+        statement("{}"),
+        statement("nonsense"),
+        statement('{"fhirVersion": 5}'),
+        statement('{"text": "\\"fhirVersion\\": \\"5.0.0\\""}'),
+        statement('{"fhirVersion": "5.0.0"}', content_type="text/html"),
+        statement('{"fhirVersion": "' + "5" * 60 + '"}'),
+        statement('{"fhirVersion"', is_hung_up=True),
+    ],
+)
+def test_a_server_that_says_nothing_usable_has_no_version(stub: FhirStub, answer: Reply) -> None:
+    stub.behaviour = lambda seen: answer if seen.path == "metadata" else None
+    assert version_of(stub) is None
+    assert [seen.path for seen in stub.seen].count("metadata") == 1
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize("has_length", [True, False])
+def test_a_huge_statement_is_read_no_further_than_its_version(stub: FhirStub, has_length: bool) -> None:
+    rest = ' "rest": "' + "x" * 8_000_000 + '"}'
+    huge = statement('{"fhirVersion" : "5.0.0",' + rest, has_length=has_length)
+    stub.behaviour = lambda seen: huge if seen.path == "metadata" else None
+    assert version_of(stub) == "5.0.0"
+    late = statement("{" + rest.removesuffix("}") + ', "fhirVersion": "5.0.0"}', has_length=has_length)
+    stub.behaviour = lambda seen: late if seen.path == "metadata" else None
+    assert version_of(stub) is None
+
+
+def test_a_late_version_is_waited_for_a_moment_only(stub: FhirStub) -> None:
+    stub.behaviour = lambda seen: time.sleep(6) if seen.path == "metadata" else None
+    started = time.monotonic()
+    assert version_of(stub, budget=20) is None
+    assert time.monotonic() - started < 5
+
+
+def test_a_server_that_may_not_be_asked_has_no_version(stub: FhirStub) -> None:
+    assert version_of(stub, token="a b") is None  # noqa: S106 - made up, and no token
+    assert stub.seen == []
+    assert version_of("http://127.0.0.1:1/fhir") is None
+
+
 def test_searches_run_beside_each_other(stub: FhirStub) -> None:
     stub.latency = 0.3
     started = time.monotonic()
@@ -475,13 +558,13 @@ def test_pages_that_came_in_time_are_kept(stub: FhirStub) -> None:
 
 
 def test_the_budget_counts_for_all_rounds_together(stub: FhirStub) -> None:
-    stub.latency = 0.4
-    with HttpRecordSource().open(FhirAccess(address_of(stub.base)), budget_seconds=0.6) as session:
+    stub.latency = 0.8
+    with HttpRecordSource().open(FhirAccess(address_of(stub.base)), budget_seconds=1.5) as session:
         assert session.fetch([READ])[0].problem is None
         started = time.monotonic()
         assert session.fetch([READ])[0].problem is FetchProblem.TIMED_OUT
         assert session.fetch([READ])[0].problem is FetchProblem.TIMED_OUT
-        assert time.monotonic() - started < 0.2 + LATE
+        assert time.monotonic() - started < 0.7 + LATE
 
 
 def test_a_retry_does_not_outlast_the_budget(stub: FhirStub) -> None:

@@ -1,7 +1,7 @@
 """Searches on a server of another FHIR release: asked in its words, once it is known which it is."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -67,8 +67,19 @@ def asked(release: FhirVersion, key: str) -> tuple[str, dict[str, str]]:
         (DSTU2, "ironTreatmentRequests", "MedicationOrder", {"status": "completed"}),
         (DSTU2, "procedures", "Procedure", {}),
         (STU3, "medicationRequests", "MedicationRequest", {"status": "active", "_sort": "-authoredon"}),
-        (R5, "medicationStatements", "MedicationStatement", {"status": "recorded"}),
-        (R5, "ironAdministrations", "MedicationAdministration", {"status": "completed"}),
+        (DSTU2, "medicationStatements", "MedicationStatement", {"status": "active"}),
+        (STU3, "medicationStatements", "MedicationStatement", {"status": "active", "_sort": "-effective"}),
+        (R5, "medicationStatements", "MedicationStatement", {"status": "recorded", "_sort": "-effective"}),
+        (R5, "ironTreatmentStatements", "MedicationStatement", {"status": "recorded", "_sort": "-effective"}),
+        (R5, "medicationRequests", "MedicationRequest", {"status": "active", "_sort": "-authoredon"}),
+        (
+            R5,
+            "ironTreatmentRequests",
+            "MedicationRequest",
+            {"status": "completed,ended", "_sort": "-authoredon"},
+        ),
+        (R5, "ironAdministrations", "MedicationAdministration", {"status": "completed", "_sort": "-date"}),
+        (R5, "procedures", "Procedure", {"_sort": "-date"}),
     ],
 )
 def test_a_search_is_put_in_the_words_of_a_release(
@@ -90,6 +101,10 @@ class Server:
 
     resources: Sequence[Json]
     types: frozenset[str]
+    version: str | None = None
+    is_strict: bool = False
+    questions: int = 0
+    waits: int = 0
     rounds: list[list[Search]] = field(default_factory=list)
 
     @contextmanager
@@ -98,6 +113,16 @@ class Server:
         assert access is ACCESS
         assert budget_seconds > 0
         yield self
+
+    def ask_version(self) -> Callable[[], str | None]:
+        """Give the version that it names, if any."""
+        self.questions += 1
+
+        def told() -> str | None:
+            self.waits += 1
+            return self.version
+
+        return told
 
     def fetch(self, queries: Sequence[Query]) -> tuple[FetchedPages, ...]:
         """Return what there is of each type, by its status."""
@@ -108,7 +133,10 @@ class Server:
     def _answer(self, query: Search) -> FetchedPages:
         if query.resource_type not in self.types:
             return FetchedPages(query.key, problem=FetchProblem.NOT_FOUND)
-        status = dict(query.parameters).get("status")
+        parameters = dict(query.parameters)
+        if parameters.get("_sort") == "-effective-time" and self.is_strict:
+            return FetchedPages(query.key, problem=FetchProblem.UNEXPECTED_STATUS)
+        status = parameters.get("status")
         found = [
             one
             for one in self.resources
@@ -120,18 +148,23 @@ class Server:
         return FetchedPages(query.key, (json.dumps(body).encode(),))
 
 
-def completed(server: Server, prefetch: Json | None) -> Record:
-    record = open_record(
+def opened(prefetch: Json | None, hint: str | None = None) -> Record:
+    return open_record(
         None if prefetch is None else json.dumps(prefetch).encode(),
         own_keys=PREFETCH_NEEDS,
         patient_id="p1",
         fhir_server="https://ehr.example.org/fhir",
-        version_hint=None,
+        version_hint=hint,
         knowledge=load(),
         zone=ZoneInfo("UTC"),
         today=date(2026, 11, 22),
     )
-    return complete(record, ACCESS, Completion(server, templates(load())), budget_ms=2000)
+
+
+def completed(server: Server, prefetch: Json | None, hint: str | None = None) -> Record:
+    record = opened(prefetch, hint)
+    completion = Completion(server, templates(load()))
+    return complete(record, ACCESS, completion, budget_ms=2000, is_of_use=lambda _: False)
 
 
 OLD_TYPES = frozenset(
@@ -170,16 +203,126 @@ def test_a_release_that_the_prefetch_shows_is_asked_in_its_words_at_once() -> No
     assert len(facts.medicines) == 1
 
 
+TYPES = frozenset(search(key, text, "p1").resource_type for key, text in templates(load()).items())
+PATIENT = {"resourceType": "Patient", "id": "p1"}
+IN_R5 = {"medicationStatements", "ironTreatmentStatements", "ironTreatmentRequests"}
+
+
 def test_an_empty_answer_to_statuses_that_a_release_does_not_have_is_not_believed() -> None:
-    types = frozenset(search(key, text, "p1").resource_type for key, text in templates(load()).items())
-    patient = {"resourceType": "Patient", "id": "p1"}
-    server = Server([patient, NEW_CONDITION, NEW_STATEMENT], types)
+    server = Server([PATIENT, NEW_CONDITION, NEW_STATEMENT], TYPES)
     facts = completed(server, None).facts
-    assert {one.key for one in server.rounds[1]} == {"medicationStatements", "ironTreatmentStatements"}
+    assert {one.key for one in server.rounds[1]} == IN_R5
     assert len(facts.medicines) == 1
 
 
-def test_an_r4_server_is_asked_once() -> None:
-    server = Server([{"resourceType": "Patient", "id": "p1"}], frozenset({"Patient"}))
+def test_a_server_that_says_it_is_of_r5_is_asked_in_its_words() -> None:
+    server = Server([PATIENT, NEW_STATEMENT], TYPES, version="5.0.0", is_strict=True)
+    facts = completed(server, None).facts
+    assert server.questions == 1
+    assert len(server.rounds) == 2
+    assert {one.key for one in server.rounds[1]} == IN_R5 | {"ironAdministrations"}
+    assert len(facts.medicines) == 1
+    assert facts.needs[Need.IRON_TREATMENTS] is NeedState.ANSWERED
+
+
+@pytest.mark.parametrize("version", ["5.0.0", "5.0.0-ballot", "R5"])
+def test_a_medicine_of_an_r5_server_is_found_though_nothing_else_shows_the_release(version: str) -> None:
+    server = Server([PATIENT, NEW_STATEMENT], TYPES, version=version)
+    assert len(completed(server, None).facts.medicines) == 1
+
+
+def test_a_server_that_does_not_name_its_release_is_known_by_its_statements() -> None:
+    server = Server([PATIENT, NEW_STATEMENT], TYPES)
+    facts = completed(server, None).facts
+    (asked,) = server.rounds[1]
+    assert dict(asked.parameters) == {"patient": "p1", "status": "recorded", "_count": "1"}
+    assert {one.key for one in server.rounds[2]} == IN_R5
+    assert len(facts.medicines) == 1
+    assert facts.needs[Need.MEDICATION_STATEMENTS] is NeedState.ANSWERED
+
+
+def test_a_server_without_statements_of_either_kind_is_taken_for_r4() -> None:
+    server = Server([PATIENT], TYPES)
+    facts = completed(server, None).facts
+    assert [len(searches) for searches in server.rounds] == [len(PREFETCH_NEEDS), 1]
+    assert facts.needs[Need.MEDICATION_STATEMENTS] is NeedState.ANSWERED
+
+
+@pytest.mark.parametrize("version", ["4.0.1", "4.3.0", "6.0.0-ballot2"])
+def test_a_server_of_r4_or_of_a_release_that_is_not_read_is_asked_once(version: str) -> None:
+    server = Server([PATIENT], TYPES, version=version)
     completed(server, None)
     assert len(server.rounds) == 1
+
+
+@pytest.mark.parametrize("version", ["3.0.2", "1.0.2"])
+def test_an_old_server_is_known_by_its_version_where_no_resource_shows_it(version: str) -> None:
+    types = OLD_TYPES if version == "1.0.2" else TYPES - {"ServiceRequest"} | {"ProcedureRequest"}
+    server = Server([PATIENT], types, version=version)
+    facts = completed(server, None).facts
+    assert {facts.needs[Need(need)] for need in PREFETCH_NEEDS.values()} == {NeedState.ANSWERED}
+    assert len(server.rounds) == 2
+
+
+def test_the_version_is_asked_only_where_it_could_change_a_search() -> None:
+    asked = {}
+    for missing in PREFETCH_NEEDS:
+        server = Server([PATIENT], TYPES, version="4.0.1")
+        bundle = {"resourceType": "Bundle", "type": "searchset", "total": 0}
+        prefetch = {key: bundle for key in PREFETCH_NEEDS if key not in {missing, "patient"}}
+        completed(server, prefetch if missing == "patient" else {**prefetch, "patient": PATIENT})
+        assert len(server.rounds) == 1
+        asked[missing] = server.questions
+    assert {key for key, count in asked.items() if not count} == {"patient", "conditions", "allergies"}
+
+
+def test_a_client_that_names_the_release_spares_the_server_the_question() -> None:
+    for hint in ("R4", "4.0.1", "5.0.0"):
+        server = Server([PATIENT, NEW_STATEMENT], TYPES, version="5.0.0")
+        record = completed(server, None, hint)
+        assert server.questions == 0
+        assert len(record.facts.medicines) == (1 if hint == "5.0.0" else 0)
+
+
+def test_a_server_without_the_type_is_not_asked_for_its_statements() -> None:
+    server = Server([PATIENT], frozenset({"Patient"}), version="4.0.1")
+    completed(server, None)
+    assert len(server.rounds) == 1
+    silent = Server([PATIENT], frozenset({"Patient"}))
+    completed(silent, None)
+    assert len(silent.rounds) == 1
+
+
+OLD_STATEMENT = {
+    "resourceType": "MedicationStatement",
+    "id": "s1",
+    "status": "active",
+    "subject": SUBJECT,
+    "medicationCodeableConcept": SERTRALINE,
+}
+
+
+def test_the_version_is_not_waited_for_where_the_answers_cannot_be_other_ones() -> None:
+    found = Server([PATIENT, OLD_STATEMENT], TYPES, version="4.0.1")
+    completed(found, None)
+    empty = Server([PATIENT], TYPES, version="4.0.1")
+    completed(empty, None)
+    refusing = Server([PATIENT, OLD_STATEMENT], TYPES - {"ServiceRequest"}, version="4.0.1")
+    completed(refusing, None)
+    assert [(server.questions, server.waits) for server in (found, empty, refusing)] == [
+        (1, 0),
+        (1, 1),
+        (1, 1),
+    ]
+
+
+@pytest.mark.parametrize("version", ["4.0.1", None])
+def test_a_sort_order_that_a_server_refuses_is_left_out(version: str | None) -> None:
+    server = Server([PATIENT, OLD_STATEMENT], TYPES, version=version, is_strict=True)
+    facts = completed(server, None).facts
+    (again,) = server.rounds[1]
+    assert (again.key, dict(again.parameters)) == (
+        "ironAdministrations",
+        {"patient": "p1", "status": "completed", "_count": "200"},
+    )
+    assert facts.needs[Need.IRON_TREATMENTS] is NeedState.ANSWERED
