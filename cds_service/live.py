@@ -35,7 +35,7 @@ def serving_of(clients: Clients, knowledge: Knowledge) -> Serving:
 
 
 def _knowledge_of(profile: ClientProfile, knowledge: Knowledge) -> Knowledge:
-    return with_windows(knowledge, profile.windows)
+    return with_windows(knowledge, profile.windows).with_code_map(profile.code_map)
 
 
 class LiveClients:

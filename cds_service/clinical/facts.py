@@ -138,6 +138,14 @@ class ResultNote(StrEnum):
     COMPUTED = "computed from iron and TIBC"
 
 
+class Certainty(StrEnum):
+    """How a concept was recognised, the surest first."""
+
+    CODED = "by code"
+    SITE_MAP = "by code (site map)"
+    BY_TEXT = "by text"
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """The values that a measurement may have, in the analyte's canonical unit.
@@ -206,6 +214,7 @@ class Result:
     code: frozenset[str] = frozenset()
     day_value: PartialDate | None = None
     sources: tuple[Source, ...] = ()
+    certainty: Certainty = Certainty.CODED
 
 
 class Verification(StrEnum):
@@ -215,13 +224,6 @@ class Verification(StrEnum):
     UNCERTAIN = "uncertain"
     REFUTED = "refuted"
     ENTERED_IN_ERROR = "entered-in-error"
-
-
-class Certainty(StrEnum):
-    """How a concept was recognised."""
-
-    CODED = "by code"
-    BY_TEXT = "by text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +317,7 @@ class ProcedureFact:
     groups: frozenset[str]
     display: str
     when: PartialDate | None
+    certainty: Certainty = Certainty.CODED
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +332,7 @@ class AllergyFact:
     is_to_iv_iron: bool
     is_high_criticality: bool = False
     names_anaphylaxis: bool = False
+    certainty: Certainty = Certainty.CODED
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +342,7 @@ class OrderFact:
     source: Source
     status: str
     authored: PartialDate | None
+    certainty: Certainty = Certainty.CODED
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,17 @@
 
 from cds_service.fhir.decoding import Fetched, PrefetchUnreadable
 from cds_service.fhir.record import Record, open_record
+from cds_service.fhir.unmapped import UnmappedCode, unmapped_codes
 from cds_service.fhir.validation import warm_up
 from cds_service.fhir.versions import FhirVersion
 
-__all__ = ["Fetched", "FhirVersion", "PrefetchUnreadable", "Record", "open_record", "warm_up"]
+__all__ = [
+    "Fetched",
+    "FhirVersion",
+    "PrefetchUnreadable",
+    "Record",
+    "UnmappedCode",
+    "open_record",
+    "unmapped_codes",
+    "warm_up",
+]
