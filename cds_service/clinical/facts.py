@@ -128,6 +128,7 @@ class ResultNote(StrEnum):
     """What was assumed or converted while a result was read; each is shown beside the value."""
 
     UNIT_ASSUMED = "unit assumed"
+    UNIT_OF_SITE = "unit assumed by the site"
     UNIT_MISMATCH = "unit does not fit the code"
     CONVERTED = "converted"
     CONVERTED_MOLAR = "converted from a molar unit"

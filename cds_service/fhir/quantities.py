@@ -283,7 +283,7 @@ def measure(
     notes = sent.notes
     factor = _factor(sent, analyte, lookup, bounds)
     if site_unit is not None and not sent.unit:
-        factor, notes = lookup(site_unit), notes | {ResultNote.UNIT_ASSUMED}
+        factor, notes = lookup(site_unit), notes | {ResultNote.UNIT_OF_SITE}
     elif factor is None and not sent.unit and may_assume_unit and _is_assumable(bounds):
         factor, notes = lookup(_ASSUMED_UNIT), notes | {ResultNote.UNIT_ASSUMED}
     if factor is None:

@@ -149,7 +149,7 @@ def test_a_panel_names_the_code_of_each_part_apart() -> None:
 
 
 def test_a_result_that_is_not_valid_fhir_is_listed_too() -> None:
-    broken = result(coded((LAB, "FER", "Ferritin")), valueQuantity={"value": [20]})
+    broken = result(coded((LAB, "FER", "Ferritin")), valueQuantity="20 ng/mL")
     assert [one.code for one in unmapped_codes(record_of(broken))] == ["FER"]
 
 
