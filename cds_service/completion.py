@@ -8,15 +8,18 @@ The queries are R4. Where the record turns out to be of another release, they ar
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from cds_service.clinical.facts import Analyte
 from cds_service.fhir import Fetched, FhirVersion, Record
 from cds_service.ports import FetchedPages, FhirAccess, NextPage, Query, RecordSource, Search
 
 _PATIENT_TOKEN = "{{context.patientId}}"  # noqa: S105 - a token of a prefetch template
 # A comma, a bar or a slash in an id would change what is searched; no FHIR id has one.
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# What separates the parts of a search value (FHIR R4 search, "Escaping Search Parameters").
+_SEPARATORS = re.compile(r"([\\,|$])")
 _MEDICATION = "Medication"
 _MEDICATIONS_KEY = "referenced medications"
 _MOST_MEDICATIONS = 100
@@ -38,17 +41,30 @@ _STATUSES: Mapping[tuple[FhirVersion, str], str | None] = {
 """The statuses that a release has in place of those of R4; None searches for all."""
 
 
+_CODES_KEYS: Mapping[Analyte, str] = {
+    **dict.fromkeys((Analyte.FERRITIN, Analyte.TSAT, Analyte.IRON, Analyte.TIBC, Analyte.CRP), "ironResults"),
+    **dict.fromkeys(
+        (Analyte.HAEMOGLOBIN, Analyte.EGFR, Analyte.PREGNANCY_STATUS, Analyte.DELIVERY_DATE), "contextResults"
+    ),
+}
+"""The prefetch key whose search by code asks for an analyte."""
+
+LocalCodes = Mapping[Analyte, Sequence[tuple[str, str]]]
+"""A site's own codes as (system, code) by what they measure; an empty system stands for any."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """Where missing data comes from, and the query of each of our prefetch keys."""
+    """Where missing data comes from, the query of each of our prefetch keys, and a site's own codes."""
 
     source: RecordSource
     templates: Mapping[str, str]
+    local_codes: LocalCodes = field(default_factory=dict)
 
 
 def complete(record: Record, access: FhirAccess, completion: Completion, *, budget_ms: int) -> Record:
     """Return the record with what the FHIR server adds; the same record when there is nothing to ask."""
-    queries: list[Query] = [*_searches(record, completion.templates), *_next_pages(record)]
+    queries: list[Query] = [*_searches(record, completion), *_next_pages(record)]
     if not queries and not record.unresolved_medications():
         return record
     with completion.source.open(access, budget_seconds=budget_ms / _MILLISECONDS) as session:
@@ -64,13 +80,16 @@ def complete(record: Record, access: FhirAccess, completion: Completion, *, budg
     return record
 
 
-def _searches(record: Record, templates: Mapping[str, str]) -> list[Search]:
+def _searches(record: Record, completion: Completion) -> list[Search]:
     """Return the queries of our keys whose question nothing in the call answered."""
-    patient_id = record.patient_id
+    patient_id, templates = record.patient_id, completion.templates
     if not is_plain_id(patient_id):
         return []
     return [
-        in_words_of(record.table.release, search(key, templates[key], patient_id))
+        with_codes(
+            in_words_of(record.table.release, search(key, templates[key], patient_id)),
+            _local_codes(key, completion.local_codes),
+        )
         for key in record.table.unasked
         if key in templates
     ]
@@ -149,3 +168,27 @@ def _fetched(
         )
         for answer, query in zip(answers, queries, strict=True)
     ]
+
+
+# ------------------------------------------------------------------------------------------ local codes
+def _local_codes(key: str, local_codes: LocalCodes) -> list[tuple[str, str]]:
+    """Return the codes that the search of a key asks for beside those of LOINC, in a fixed order."""
+    return [
+        pair
+        for analyte in _CODES_KEYS
+        if _CODES_KEYS[analyte] == key
+        for pair in local_codes.get(analyte, ())
+    ]
+
+
+def with_codes(query: Search, codes: Iterable[tuple[str, str]]) -> Search:
+    """Return a search by code that also asks for these (system, code); any other search stays as it is."""
+    tokens = ["|".join(map(_escaped, pair)) if pair[0] else _escaped(pair[1]) for pair in codes]
+    parameters = tuple(
+        (name, ",".join((value, *tokens)) if name == "code" else value) for name, value in query.parameters
+    )
+    return replace(query, parameters=parameters)
+
+
+def _escaped(text: str) -> str:
+    return _SEPARATORS.sub(r"\\\1", text)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from cds_service.knowledge.code_map import EMPTY, CodeKind, CodeMap, Meaning
+from cds_service.knowledge.code_map import EMPTY, CodeKind, CodeMap, Key, Meaning
 from cds_service.knowledge.drugs import UNKNOWN, DrugProduct, Drugs, ProductIngredient, load_drugs
 from cds_service.knowledge.text_match import (
     ConditionWords,
@@ -187,6 +187,14 @@ class Terminology:
             return self.observation_group(meaning.system, meaning.code)
         mapped = (one.target_code for one in self.code_map.of_kind(CodeKind.LABORATORY) if one.code == code)
         return next(filter(None, (self.observation_group(LOINC, one) for one in (code, *mapped))), None)
+
+    def local_results(self) -> dict[str, list[Key]]:
+        """Return the site's own codes of results by their analyte, as system ("" for none) and code."""
+        found: dict[str, list[Key]] = {}
+        for one in self.code_map.of_kind(CodeKind.LABORATORY):
+            group = self.observation_group(one.target_system, one.target_code)
+            found.setdefault(RESULT_GROUPS[group or ""][0], []).append(one.key)
+        return found
 
     def is_obstetric(self, system: str, code: str) -> bool:
         """Whether a code dates or ends a pregnancy, so that the rules read the code itself."""

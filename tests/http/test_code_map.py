@@ -1,6 +1,8 @@
 """Over the wire: a patient's local codes count as the map of the client says, and of no other client."""
 
+import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from cds_service.app import create_app
 from cds_service.resources import fixtures_dir
 from cds_service.settings import Settings
 from tests.builders import SERVICE, TODAY, Fact, Json, hook_request, prefetch
+from tests.fakes.fhir_stub import FhirStub, fhir_stub
 
 PATIENT = fixtures_dir() / "local-codes"
 LAB, DRUGS = "urn:oid:2.999.36.1.1", "urn:oid:2.999.36.1.2"
@@ -110,6 +113,52 @@ def test_what_the_map_names_is_not_counted(tmp_path: Path) -> None:
     body = hook_request(prefetch(["RLS", local_result("FERR", "Ferritin", unit=None, value=157.29)]))
     assert client.post(SERVICE, json=body).get_json()["cards"][0]["summary"].startswith("Ferritin 70 ng/mL")
     assert metrics.value("unmapped_code", kind="laboratory", group="ferritin") == 0
+
+
+# ------------------------------------------------------------------------------------- FHIR server
+def served(stub: FhirStub, folder: Path, codes: str | None) -> tuple[FlaskClient, Json]:
+    """Return the service whose client asks this server, and a call without prefetch for its patient."""
+    request = json.loads((PATIENT / "request.json").read_text(encoding="utf-8"))
+    supplied = request.pop("prefetch")
+    stub.resources = [supplied.pop("patient")]
+    stub.resources += [e["resource"] for value in supplied.values() for e in value.get("entry", ())]
+    entry = f"[[clients]]\nname = 'site'\nfhir = {{ servers = ['{stub.base}'], budget_ms = 20000 }}\n"
+    if codes is not None:
+        (folder / "codes.csv").write_text(codes, encoding="utf-8")
+        entry += "code_map = 'codes.csv'\n"
+    (folder / "clients.toml").write_text(entry, encoding="utf-8")
+    return client_of(clients=folder / "clients.toml"), {**request, "fhirServer": stub.base}
+
+
+@pytest.fixture
+def stub() -> Iterator[FhirStub]:
+    with fhir_stub() as running:
+        yield running
+
+
+def codes_asked(stub: FhirStub) -> list[list[str]]:
+    searches = (seen.parameters.get("code") for seen in stub.seen if seen.path == "Observation")
+    return sorted(value.split(",") for value in searches if value is not None)
+
+
+def test_the_server_is_asked_for_the_local_codes_too(stub: FhirStub, tmp_path: Path) -> None:
+    codes = (PATIENT / "codes.csv").read_text(encoding="utf-8")
+    more = "laboratory,,HB,LOINC,718-7,,\norder,urn:oid:2.999.36.1.1,PANEL,LOINC,50190-8,,\n"
+    client, call = served(stub, tmp_path, codes + more)
+    body = answer(client, json.dumps(call).encode())
+    assert [key for key, _ in heads(body)] == ["IRON03", "DRUG01"]
+    added = [
+        [code for code in asked if not code.startswith("http://loinc.org|")] for asked in codes_asked(stub)
+    ]
+    assert sorted(added) == [["HB"], [f"{LAB}|FERR"]]
+
+
+def test_without_a_map_it_is_asked_for_standard_codes_alone(stub: FhirStub, tmp_path: Path) -> None:
+    client, call = served(stub, tmp_path, None)
+    body = answer(client, json.dumps(call).encode())
+    assert [key for key, _ in heads(body)] == ["IRON01"]
+    assert len(codes_asked(stub)) == 2
+    assert all(code.startswith("http://loinc.org|") for asked in codes_asked(stub) for code in asked)
 
 
 def local_result(code: str, display: str, value: float = 28, unit: str | None = "ng/mL") -> Json:

@@ -185,3 +185,14 @@ def test_what_the_map_names_is_not_listed() -> None:
 def test_what_does_not_look_like_a_code_is_counted_without_being_told(code: str) -> None:
     listed = unmapped_codes(record_of(result(coded((LAB, code, "Ferritin")))))
     assert listed == (UnmappedCode(LABORATORY, "", "", "ferritin", 1, "ferritin"),)
+
+
+def test_of_an_allergy_the_substance_that_words_name_is_listed() -> None:
+    reaction = {
+        "resourceType": "AllergyIntolerance",
+        "id": "a1",
+        "patient": subject(),
+        "code": coded((DRUGS, "7", "Reaction to an infusion")),
+        "reaction": [{"substance": coded((DRUGS, "9", "Iron sucrose")), "manifestation": [{"text": "rash"}]}],
+    }
+    assert [one.code for one in unmapped_codes(record_of(reaction))] == ["9"]
