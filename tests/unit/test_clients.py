@@ -310,3 +310,20 @@ def test_of_many_faults_the_first_are_told_and_their_number(tmp_path: Path) -> N
 def test_a_code_map_lies_beside_the_clients_file(name: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"clients\[0\].code_map"):
         clients_of(MAPPED.replace("codes.csv", name), tmp_path)
+
+
+def test_the_code_map_is_among_the_files_whose_change_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "codes.csv").write_text(CODES, encoding="utf-8")
+    assert clients_of(MAPPED, tmp_path).files == (tmp_path / "clients.toml", tmp_path / "codes.csv")
+
+
+@pytest.mark.parametrize(("setting", "is_taken"), [("true", True), ("false", False)])
+def test_a_target_in_snomed_ct_needs_it_switched_on(setting: str, *, is_taken: bool, tmp_path: Path) -> None:
+    rows = "problem,urn:oid:2.999.3,P77,SNOMED CT,32914008\nproblem,urn:oid:2.999.3,P78,ICD-10-CM,G25.81\n"
+    (tmp_path / "codes.csv").write_text(CODES.splitlines()[0] + "\n" + rows, encoding="utf-8")
+    if is_taken:
+        assert len(clients_of(MAPPED, tmp_path, RLS_CDS_SNOMED=setting).called("x").code_map.codes) == 2
+        return
+    with pytest.raises(SettingsError, match=r"line 2: target_code: is not known") as caught:
+        clients_of(MAPPED, tmp_path, RLS_CDS_SNOMED=setting)
+    assert "line 3" not in str(caught.value)
