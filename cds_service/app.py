@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from flask import Flask
@@ -171,7 +172,7 @@ def assess_with(
             quiet=NothingKnown(),
             cards=cards,
             canonical_base=settings.canonical_base,
-            completion=completion,
+            completion=completion and replace(completion, local_codes=serving.local_codes[profile.name]),
         )
 
     return assess

@@ -46,6 +46,10 @@ class _Session:
                 self._audit.record(self._fact(query, answer))
         return answers
 
+    def ask_version(self) -> Callable[[], str | None]:
+        """Start to ask for the server's version; that tells of no patient and is not written down."""
+        return self._session.ask_version()
+
     def _fact(self, query: Query, answer: FetchedPages) -> AuditFact:
         is_read = isinstance(query, Search) and query.resource_id is not None
         address = self._access.address

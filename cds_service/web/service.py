@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, g
 
-from cds_service.assess import Answer, PatientView
+from cds_service.assess import Answer, PatientView, RequiredDataMissing
 from cds_service.audit import AuditKind
 from cds_service.ports import Metrics
 from cds_service.protocol.envelope import HookRequest, parse_hook_request
@@ -48,7 +48,7 @@ def service_blueprint(
         if client is not None:
             view = replace(view, client=client.name)
         g.identity = view.identity
-        answer = assess(view)
+        answer = _counted(assess, view, metrics)
         _note_for_log(answer, metrics)
         if client is not None and client.is_silent:
             return json_response(_NOTHING)
@@ -85,6 +85,23 @@ def patient_view(call: HookRequest) -> PatientView:
         authorization=call.fhir_authorization,
         user_id=call.user_id,
     )
+
+
+def _counted(assess: Assess, view: PatientView, metrics: Metrics) -> Answer:
+    """Return the answer; its unmapped codes are counted also where required data is missing."""
+    try:
+        answer = assess(view)
+    except RequiredDataMissing as error:
+        _count_unmapped(error.answer, metrics)
+        raise
+    _count_unmapped(answer, metrics)
+    return answer
+
+
+def _count_unmapped(answer: Answer, metrics: Metrics) -> None:
+    """Count each local code that only words told, under names of the knowledge base and never its own."""
+    for code in answer.unmapped:
+        metrics.count("unmapped_code", kind=code.kind.value, group=code.group)
 
 
 def _note_for_log(answer: Answer, metrics: Metrics) -> None:
