@@ -1,11 +1,13 @@
 """The use case: read what came, apply the rules, check fully what decided, word the cards."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from cds_service.clinical.assessment import Assessment, CardDecision, Outcome, Policy
+from cds_service.clinical.assessment import Assessment, CardDecision, CardKey, Outcome, Policy
 from cds_service.clinical.evaluate import evaluate
 from cds_service.clinical.facts import Facts
 from cds_service.completion import Completion, complete
@@ -19,6 +21,9 @@ from cds_service.protocol.responses import Card
 from cds_service.rendering import CardLibrary, RenderContext
 from cds_service.rendering.identity import fingerprint
 
+if TYPE_CHECKING:
+    from cds_service.explain import Explanation
+
 
 @dataclass(frozen=True, slots=True)
 class PatientView:
@@ -27,6 +32,7 @@ class PatientView:
     `client` is the name of a caller that has proved to be that client, None for anybody else.
 
     `authorization` gives access to `fhir_server` for this patient; None where the call grants none.
+    `is_explained`: explain the answer whatever the client's profile says.
     """
 
     service_id: str
@@ -37,15 +43,17 @@ class PatientView:
     version_hint: str | None = None
     client: str | None = None
     authorization: FhirAuthorization | None = None
+    is_explained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The cards, with the assessment and the facts that explain them."""
+    """The cards, with the assessment and the facts behind them, and the explanation where one is wanted."""
 
     cards: tuple[Card, ...]
     assessment: Assessment
     facts: Facts
+    explanation: "Explanation | None" = None
 
 
 class RequiredDataMissing(Exception):
@@ -88,8 +96,12 @@ def assess(
         record = complete(record, access, completion, budget_ms=profile.fhir.budget_ms)
     record, assessment = _decide(record, knowledge, clock.today(), profile.policy)
     facts = record.facts
+    quiet_keys = frozenset(one.key for one in assessment.cards if _is_quiet(quiet, call, profile.name, one))
+    explanation = None
+    if call.is_explained or profile.is_explained:
+        explanation = _explanation(facts, assessment, knowledge, clock.today(), profile.policy, quiet_keys)
     if assessment.outcome is Outcome.REQUIRED_DATA_MISSING:
-        raise RequiredDataMissing(assessment.missing, Answer((), assessment, facts))
+        raise RequiredDataMissing(assessment.missing, Answer((), assessment, facts, explanation))
     context = RenderContext(
         service_id=call.service_id,
         hook_instance=call.hook_instance,
@@ -106,9 +118,23 @@ def assess(
             context=context,
         )
         for decision in assessment.cards
-        if not _is_quiet(quiet, call, profile.name, decision)
+        if decision.key not in quiet_keys
     )
-    return Answer(shown, assessment, facts)
+    return Answer(shown, assessment, facts, explanation)
+
+
+def _explanation(
+    facts: Facts,
+    assessment: Assessment,
+    knowledge: Knowledge,
+    today: date,
+    policy: Policy,
+    quiet: Collection[CardKey],
+) -> "Explanation":
+    """Return why the answer is as it is."""
+    from cds_service.explain import explain  # noqa: PLC0415 - most deployments explain nothing
+
+    return explain(facts, assessment, knowledge, today=today, policy=policy, quiet=quiet)
 
 
 def fhir_access(call: PatientView, policy: FhirPolicy) -> FhirAccess | None:

@@ -69,6 +69,7 @@ class ClientProfile:
     `windows` are the look-backs, in days by id, that a site sets in place of those of the knowledge base.
     `origins` are the web pages that may read answers; a silent client gets no cards, the rules run and are
     counted.
+    `is_explained`: answers carry their explanation (docs/explain.md).
     """
 
     name: str
@@ -80,6 +81,7 @@ class ClientProfile:
     trust: Trust | None = None
     origins: frozenset[str] = frozenset()
     is_silent: bool = False
+    is_explained: bool = False
 
     @property
     def policy(self) -> Policy:
