@@ -24,7 +24,10 @@ from cds_service.cli.store import ready_store, upgrade
 from cds_service.clients import load_clients
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import Knowledge, load
+from cds_service.knowledge.basis import basis_of
+from cds_service.knowledge.basis_lint import lint_basis
 from cds_service.knowledge.lint import lint
+from cds_service.knowledge.review import awaiting_review
 from cds_service.policy import read_policy
 from cds_service.protocol.envelope import parse_hook_request
 from cds_service.protocol.errors import BadRequest
@@ -146,7 +149,18 @@ def knowledge_lint() -> None:
     base = load()
     if not _settings().snomed:
         click.echo(snomed_off(base))
-    report(lint(base, [key.value for key in CardKey]), f"knowledge {base.version}")
+    keys = [key.value for key in CardKey]
+    report([*lint(base, keys), *lint_basis(base, basis_of(base), keys)], f"knowledge {base.version}")
+
+
+@knowledge.command("review")
+def knowledge_review() -> None:
+    """List every fact that awaits clinical review, with its sources and mark (V2, M)."""
+    base = load()
+    found = awaiting_review(base, basis_of(base))
+    for one in found:
+        click.echo(f"{one.check} {one.kind} {one.id}: {one.text} [{', '.join(one.citations) or 'no source'}]")
+    click.echo(f"knowledge {base.version}: {len(found)} await clinical review")
 
 
 @main.group()

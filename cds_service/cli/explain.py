@@ -3,11 +3,14 @@
 import shutil
 import textwrap
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from cds_service.assess import Answer
 from cds_service.clinical.assessment import Outcome
-from cds_service.explain.model import Explanation, FactorTold, Seen
 from cds_service.protocol.responses import Card
+
+if TYPE_CHECKING:
+    from cds_service.explain.model import Explanation, FactorTold, Seen
 
 _NARROWEST, _WIDEST = 60, 100
 _FACTOR_TITLES: Mapping[str, str] = {
@@ -31,7 +34,7 @@ def cards_text(answer: Answer, width: int) -> str:
     return "\n\n".join(shown) if shown else "No card: the service has nothing to say."
 
 
-def explain_text(told: Explanation, width: int) -> str:
+def explain_text(told: "Explanation", width: int) -> str:
     """Return what the rules found and why, in sections."""
     sections = [
         f"Restless legs syndrome: {told.restless_legs.status}; patient group: {told.group}",
@@ -66,7 +69,7 @@ def _detail_line(line: str, width: int) -> str:
     return _wrapped(line.strip(), width, "    ", "      " if is_item else "    ")
 
 
-def _needs(told: Explanation, width: int) -> list[str]:
+def _needs(told: "Explanation", width: int) -> list[str]:
     by_state: dict[str, list[str]] = {}
     for need, state in told.data.items():
         by_state.setdefault(state, []).append(need)
@@ -77,7 +80,7 @@ def _needs(told: Explanation, width: int) -> list[str]:
     ]
 
 
-def _factors(told: Explanation, presence: str, width: int) -> list[str]:
+def _factors(told: "Explanation", presence: str, width: int) -> list[str]:
     found = [factor for factor in told.factors if factor.presence == presence]
     if presence == "absent":
         names = ", ".join(factor.name for factor in found)
@@ -85,17 +88,17 @@ def _factors(told: Explanation, presence: str, width: int) -> list[str]:
     return [line for factor in found for line in _factor(factor, width)]
 
 
-def _factor(factor: FactorTold, width: int) -> list[str]:
+def _factor(factor: "FactorTold", width: int) -> list[str]:
     heading = f"{factor.name} [{factor.id}, weight {factor.weight}]"
     told = f"{heading}: {factor.reason}" if factor.reason else heading
     return [_wrapped(told, width, "  ", "    "), *_evidence_lines(factor.evidence, width)]
 
 
-def _evidence_lines(evidence: Iterable[Seen], width: int) -> list[str]:
+def _evidence_lines(evidence: "Iterable[Seen]", width: int) -> list[str]:
     return [_wrapped(_evidence(item), width, "      ", "        ") for item in evidence]
 
 
-def _evidence(item: Seen) -> str:
+def _evidence(item: "Seen") -> str:
     parts = [item.text]
     if item.date is not None and item.date not in item.text:
         parts.append(item.date)
@@ -106,7 +109,7 @@ def _evidence(item: Seen) -> str:
     return f"{', '.join(parts)} ({item.source.resource_type}/{item.source.id or '(no id)'})"
 
 
-def _inputs(told: Explanation, width: int) -> list[str]:
+def _inputs(told: "Explanation", width: int) -> list[str]:
     """Return what was there in full, and the names of the rest."""
     lines = [
         line
@@ -124,7 +127,7 @@ def _inputs(told: Explanation, width: int) -> list[str]:
     return lines
 
 
-def _not_shown(told: Explanation, width: int) -> list[str]:
+def _not_shown(told: "Explanation", width: int) -> list[str]:
     """Return each reason once, with the cards that it keeps back."""
     by_reason: dict[tuple[str, str], list[str]] = {}
     for card in told.cards_not_shown:
@@ -139,7 +142,7 @@ def _not_shown(told: Explanation, width: int) -> list[str]:
     ]
 
 
-def _issues(told: Explanation, width: int) -> list[str]:
+def _issues(told: "Explanation", width: int) -> list[str]:
     return [
         _wrapped(
             f"{issue.resource_type}: {issue.kind}{f' ({issue.detail})' if issue.detail else ''}"

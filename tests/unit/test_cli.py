@@ -156,6 +156,22 @@ def test_knowledge_lint_finds_nothing() -> None:
     assert "nothing to mend" in result.stdout
 
 
+def test_knowledge_review_lists_what_no_primary_source_was_read_for() -> None:
+    result = run("knowledge", "review")
+    assert result.exit_code == 0
+    *lines, last = result.stdout.splitlines()
+    assert (
+        "V2 rule IRON-05: Adults: between 75 and 100 ng/mL iron by vein only; that 100 is included is a "
+        "project rule [AASM25]"
+    ) in lines
+    assert any(line.startswith("M limit tsat.high: 45 %: ") for line in lines)
+    assert any("(strong, certainty moderate) [AASM25]" in line for line in lines)
+    assert any(line.startswith("M factor drug.tca: ") for line in lines)
+    assert any(line.startswith("M drug class LITHIUM: ") and line.endswith("[no source]") for line in lines)
+    assert all(line.startswith(("V2 ", "M ")) for line in lines)
+    assert last.endswith(f"{len(lines)} await clinical review")
+
+
 def test_problems_are_printed_and_are_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ProblemsFoundError, match="knowledge: 2 to mend") as caught:
         report(["threshold x: is not cited", "rule y: is missing"], "knowledge")
