@@ -102,8 +102,8 @@ def _evidence(item: "Seen") -> str:
     parts = [item.text]
     if item.date is not None and item.date not in item.text:
         parts.append(item.date)
-    if item.recognised == "by text":
-        parts.append(item.recognised)
+    if item.is_by_text:
+        parts.append("by text")
     if item.is_possible:
         parts.append("possible")
     return f"{', '.join(parts)} ({item.source.resource_type}/{item.source.id or '(no id)'})"

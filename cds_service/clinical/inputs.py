@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from cds_service.clinical.assessment import Evidence, Factor, Policy
 from cds_service.clinical.conditions import is_possible
 from cds_service.clinical.factors import dopaminergic, opening, proxy_drugs
-from cds_service.clinical.facts import IronSearch, Need, NeedState, Presence, Result, ResultStatus
+from cds_service.clinical.facts import (
+    Certainty,
+    IronSearch,
+    Need,
+    NeedState,
+    Presence,
+    Result,
+    ResultNote,
+    ResultStatus,
+)
 from cds_service.clinical.medicines import Taken, is_list_read, with_group
 from cds_service.clinical.patient import State, absent_or_unknown
 from cds_service.clinical.picture import Picture
@@ -66,7 +75,8 @@ def _screening(situation: Situation) -> Reading:
 def _result(result: Result, what: str) -> Evidence:
     remark = ", status unknown" if result.status is ResultStatus.UNKNOWN else ""
     shown = result.unreadable.value if result.unreadable else value_words(result)
-    return Evidence(result.source, f"{what} {shown}{remark}", result.when)
+    by_text = Certainty.BY_TEXT if ResultNote.BY_TEXT in result.notes else Certainty.CODED
+    return Evidence(result.source, f"{what} {shown}{remark}", result.when, by_text)
 
 
 def _series(situation: Situation, found: Series, search: IronSearch) -> Reading:

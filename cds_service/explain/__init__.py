@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 
 from cds_service.clinical.assessment import Assessment, CardDecision, CardKey, Evidence, Factor, Policy
-from cds_service.clinical.facts import Facts, IronSearch, Need, NeedState, Source
+from cds_service.clinical.facts import Certainty, Facts, IronSearch, Need, NeedState, Source
 from cds_service.clinical.inputs import Reading
 from cds_service.clinical.trace import RuleOutcome, RuleTrace, Trace, trace
 from cds_service.explain.model import (
@@ -98,7 +98,7 @@ def _seen(items: Iterable[Evidence]) -> tuple[Seen, ...]:
             text=plain(item.text),
             source=_source(item.source),
             date=plain(item.when.shown) if item.when is not None else None,
-            recognised=item.certainty.value,
+            is_by_text=item.certainty is Certainty.BY_TEXT,
             is_possible=item.is_possible,
         )
         for item in items

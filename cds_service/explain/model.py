@@ -33,12 +33,12 @@ class SourceRef(_Told):
 
 
 class Seen(_Told):
-    """One piece of evidence: what the record says, when, and how it was recognised."""
+    """One piece of evidence: what the record says, when, and whether its words alone were recognised."""
 
     text: str
     source: SourceRef
     date: str | None = None
-    recognised: Literal["by code", "by text"] = "by code"
+    is_by_text: bool = False
     is_possible: bool = False
 
 

@@ -223,7 +223,7 @@ TOLD = Explanation(
                 Seen(
                     text="sertraline",
                     source=SourceRef(resource_type="MedicationStatement"),
-                    recognised="by text",
+                    is_by_text=True,
                     is_possible=True,
                 ),
             ),

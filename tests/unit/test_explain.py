@@ -224,6 +224,12 @@ def test_what_was_not_read_is_unknown_and_never_absent() -> None:
     assert missing["ferritin"] == missing["C-reactive protein"] == ("unknown", "")
 
 
+def test_a_result_known_by_its_name_alone_is_told_as_such() -> None:
+    explanation = told(["RLS", {"ferritin": {"value": 60, "loinc": "none", "name": "Ferritin, serum"}}])
+    (ferritin,) = (one for one in explanation.inputs if one.name == "ferritin")
+    assert [seen.is_by_text for seen in ferritin.evidence] == [True]
+
+
 def test_treatment_skipped_results_and_safety_facts_are_inputs() -> None:
     explanation = told(
         [
