@@ -30,6 +30,7 @@ from cds_service.rendering import CardLibrary
 from cds_service.settings import PREFIX, Settings, SettingsError
 from cds_service.web.audit import register_audit
 from cds_service.web.auth import Anybody, Callers, TokenCallers
+from cds_service.web.basis import basis_blueprint
 from cds_service.web.discovery import templates
 from cds_service.web.errors import register_errors
 from cds_service.web.frame import register_frame
@@ -73,6 +74,7 @@ def create_app(
             max_body=settings.max_body,
         ),
     )
+    app.register_blueprint(basis_blueprint(knowledge))
     versions = {"service": __version__, "knowledge": knowledge.version}
     app.register_blueprint(pages_blueprint(versions if settings.snomed else {**versions, "snomed": "off"}))
     register_frame(
@@ -158,7 +160,7 @@ def assess_with(
 ) -> Callable[[PatientView], Answer]:
     """Return the use case for these clients."""
     clock = clock or system_clock(settings)
-    cards = CardLibrary.load()
+    cards = CardLibrary.load(public_url=settings.public_url)
     completion = Completion(source, templates(knowledge)) if source is not None else None
 
     def assess(call: PatientView) -> Answer:

@@ -55,6 +55,7 @@ class _Entry(Part):
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
     screening: bool | None = None
+    explain: bool = False
     orders: dict[Order, tuple[_OrderCoding, ...]] = Field(default_factory=dict)
     fhir: _Fhir = _Fhir()
     policy: Annotated[str, _FILE] | None = None
@@ -204,6 +205,7 @@ def _profile(entry: _Entry, settings: Settings, default: ClientProfile, folder: 
         trust=_trust(entry, settings, folder),
         origins=frozenset(entry.origins),
         is_silent=entry.silent,
+        is_explained=entry.explain,
         order_codings={**default.order_codings, **_codings(entry)},
         fhir=_fhir_policy(entry.fhir, settings, (), default.fhir.budget_ms),
         code_map=_code_map(entry, settings, folder),

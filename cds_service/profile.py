@@ -70,6 +70,7 @@ class ClientProfile:
     `windows` are the look-backs, in days by id, that a site sets in place of those of the knowledge base.
     `code_map` says which standard codes the client's own codes count as. `origins` are the web pages that
     may read answers; a silent client gets no cards, the rules run and are counted.
+    `is_explained`: answers carry their explanation (docs/explain.md).
     """
 
     name: str
@@ -82,6 +83,7 @@ class ClientProfile:
     origins: frozenset[str] = frozenset()
     is_silent: bool = False
     code_map: CodeMap = EMPTY
+    is_explained: bool = False
 
     @property
     def policy(self) -> Policy:

@@ -7,6 +7,7 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -
 """
 
 import argparse
+import json
 import re
 import sys
 import tomllib
@@ -18,6 +19,7 @@ from typing import Any
 import yaml
 
 from cds_service.clinical.assessment import CardKey
+from cds_service.explain.model import json_schema
 from cds_service.knowledge import load
 from cds_service.web.discovery import templates
 
@@ -185,6 +187,17 @@ PARTS: Mapping[str, Callable[[], str]] = {
 }
 
 
+def schema_of_explanations() -> str:
+    """Return the JSON Schema of explanations as it is shipped."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+WHOLE: Mapping[Path, Callable[[], str]] = {
+    ROOT / "cds_service" / "explain" / "schema.json": schema_of_explanations,
+}
+"""Files that are generated as a whole."""
+
+
 def documents() -> list[Path]:
     """Return every Markdown file of the project that people read."""
     return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "cards").glob("*.md")])
@@ -208,14 +221,17 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     is_check = parser.parse_args().check
     found: list[str] = []
-    for path in documents():
-        text = path.read_text(encoding="utf-8")
-        found.extend(dead_links(path, text))
-        if current(text) != text:
-            if is_check:
-                found.append(f"{path.relative_to(ROOT)}: out of date, run `make docs`")
-            else:
-                path.write_text(current(text), encoding="utf-8")
+    texts = {path: path.read_text(encoding="utf-8") for path in documents()}
+    found.extend(fault for path, text in texts.items() for fault in dead_links(path, text))
+    wanted = {path: current(text) for path, text in texts.items()}
+    wanted |= {path: make() for path, make in WHOLE.items()}
+    for path, text in wanted.items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        if is_check:
+            found.append(f"{path.relative_to(ROOT)}: out of date, run `make docs`")
+        else:
+            path.write_text(text, encoding="utf-8")
     print("\n".join(found) or f"{len(documents())} documents are current")
     return 1 if found else 0
 

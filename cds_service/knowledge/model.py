@@ -10,6 +10,8 @@ from cds_service.knowledge.code_map import CodeMap
 from cds_service.knowledge.terminology import Terminology
 
 _DAY = "d"
+# How a reader says a unit of UCUM; any other stands as it is.
+_UNIT_WORDS = {"d": " days", "a": " years", "h": " hours", "1": ""}
 
 
 class Check(StrEnum):
@@ -56,7 +58,8 @@ class Threshold:
     @property
     def words(self) -> str:
         """Return the value as texts name it ("365 days")."""
-        return f"{self.value} {'days' if self.unit == _DAY else self.unit}"
+        unit = _UNIT_WORDS.get(self.unit, f" {self.unit}")
+        return f"{self.value}{unit.removesuffix('s') if self.value == 1 else unit}"
 
     @property
     def awaits_review(self) -> bool:

@@ -10,7 +10,7 @@ from cds_service.audit import AuditKind
 from cds_service.ports import Metrics
 from cds_service.protocol.envelope import HookRequest, parse_hook_request
 from cds_service.protocol.feedback import parse_feedback
-from cds_service.protocol.responses import CardsResponse, to_json
+from cds_service.protocol.responses import EXPLANATION, CardsResponse, to_json
 from cds_service.web.auth import Callers
 from cds_service.web.discovery import HOOK, SERVICE_ID, discovery
 from cds_service.web.http import json_response, read_json_body
@@ -53,7 +53,7 @@ def service_blueprint(
         if client is not None and client.is_silent:
             return json_response(_NOTHING)
         g.card_uuids = [card.uuid for card in answer.cards]
-        return json_response(to_json(CardsResponse(cards=answer.cards)))
+        return json_response(to_json(cards_response(answer)))
 
     def feedback() -> Response:
         # Clients differ on whether the token of a feedback names the service or the feedback address.
@@ -71,6 +71,14 @@ def service_blueprint(
         blueprint.add_url_rule(base, view_func=call, methods=["POST"])
         blueprint.add_url_rule(f"{base}/feedback", view_func=feedback, methods=["POST"])
     return blueprint
+
+
+def cards_response(answer: Answer) -> CardsResponse:
+    """Return the answer as it goes out; an explanation stands in `extension` (docs/explain.md)."""
+    if answer.explanation is None:
+        return CardsResponse(cards=answer.cards)
+    told = answer.explanation.model_dump(by_alias=True)
+    return CardsResponse(cards=answer.cards, extension={EXPLANATION: told})
 
 
 def patient_view(call: HookRequest) -> PatientView:
