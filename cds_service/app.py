@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from flask import Flask
@@ -159,7 +160,7 @@ def assess_with(
             quiet=NothingKnown(),
             cards=cards,
             canonical_base=settings.canonical_base,
-            completion=completion,
+            completion=completion and replace(completion, local_codes=serving.local_codes[profile.name]),
         )
 
     return assess

@@ -9,7 +9,7 @@ from cds_service.clinical.assessment import Assessment, CardDecision, Outcome, P
 from cds_service.clinical.evaluate import evaluate
 from cds_service.clinical.facts import Facts
 from cds_service.completion import Completion, complete
-from cds_service.fhir import Record, open_record
+from cds_service.fhir import Record, UnmappedCode, open_record, unmapped_codes
 from cds_service.knowledge import Knowledge
 from cds_service.ports import Clock, FhirAccess, Quiet
 from cds_service.profile import ClientProfile, FhirPolicy
@@ -41,11 +41,15 @@ class PatientView:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The cards, with the assessment and the facts that explain them."""
+    """The cards, with the assessment and the facts that explain them.
+
+    `unmapped` are the local codes that were recognised by their words alone.
+    """
 
     cards: tuple[Card, ...]
     assessment: Assessment
     facts: Facts
+    unmapped: tuple[UnmappedCode, ...] = ()
 
 
 class RequiredDataMissing(Exception):
@@ -95,9 +99,9 @@ def assess(
             ),
         )
     record, assessment = _decide(record, knowledge, clock.today(), profile.policy)
-    facts = record.facts
+    facts, unmapped = record.facts, unmapped_codes(record)
     if assessment.outcome is Outcome.REQUIRED_DATA_MISSING:
-        raise RequiredDataMissing(assessment.missing, Answer((), assessment, facts))
+        raise RequiredDataMissing(assessment.missing, Answer((), assessment, facts, unmapped))
     context = RenderContext(
         service_id=call.service_id,
         hook_instance=call.hook_instance,
@@ -116,7 +120,7 @@ def assess(
         for decision in assessment.cards
         if not _is_quiet(quiet, call, profile.name, decision)
     )
-    return Answer(shown, assessment, facts)
+    return Answer(shown, assessment, facts, unmapped)
 
 
 def fhir_access(call: PatientView, policy: FhirPolicy) -> FhirAccess | None:

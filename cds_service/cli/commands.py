@@ -17,6 +17,7 @@ from cds_service import __version__
 from cds_service.adapters.clock import FixedClock
 from cds_service.app import build_assess, load_knowledge, system_clock, warm_app
 from cds_service.assess import Answer, PatientView, RequiredDataMissing
+from cds_service.cli.codes import codes_text
 from cds_service.cli.explain import NameOf, cards_text, explain_plain, explain_text, line_width
 from cds_service.cli.policy import policy_text
 from cds_service.cli.shift import WRITTEN_FOR, write_shifted
@@ -24,6 +25,7 @@ from cds_service.cli.store import ready_store, upgrade
 from cds_service.clients import load_clients
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import Knowledge, load
+from cds_service.knowledge.code_map_file import CodeMapError, read_code_map
 from cds_service.knowledge.lint import lint
 from cds_service.policy import read_policy
 from cds_service.protocol.envelope import parse_hook_request
@@ -174,6 +176,26 @@ def policy_check(file: Path) -> None:
     found = _usable(lambda: read_policy(read_text(file, str(file)), str(file), base))
     clients = _usable(lambda: load_clients(settings))
     click.echo(policy_text(found, clients, base, fixtures_dir()))
+
+
+@main.group()
+def codes() -> None:
+    """Look after a site's code map."""
+
+
+@codes.command("check")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def codes_check(file: Path) -> None:
+    """Validate the code map in FILE, CSV or ConceptMap, and tell what it maps; exit code 1 for a fault."""
+    text = _usable(lambda: read_text(file, str(file)))
+    terminology = load_knowledge(_settings()).terminology
+    try:
+        found = read_code_map(text, terminology)
+    except CodeMapError as error:
+        report(error.faults, str(file))
+    else:
+        click.echo(codes_text(found, terminology))
+        report((), str(file))
 
 
 def snomed_off(base: Knowledge) -> str:

@@ -118,7 +118,7 @@ def _evidence(item: Evidence) -> str:
     parts = [plain(item.text)]
     if item.when is not None and item.when.shown not in item.text:
         parts.append(item.when.shown)
-    if item.certainty is Certainty.BY_TEXT:
+    if item.certainty is not Certainty.CODED:
         parts.append(item.certainty.value)
     if item.is_possible:
         parts.append("possible")

@@ -40,6 +40,7 @@ _RESOURCE_ISSUES = frozenset(
 # A conversion needs no line: the text as sent stands beside the value.
 _NOTES_WITH_A_LINE = (
     ResultNote.UNIT_ASSUMED,
+    ResultNote.UNIT_OF_SITE,
     ResultNote.UNIT_MISMATCH,
     ResultNote.FROM_TEXT,
     ResultNote.BY_TEXT,

@@ -1,11 +1,12 @@
 """The shapes of the knowledge base: dated, cited values that the rules look up by id."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
+from cds_service.knowledge.code_map import CodeMap
 from cds_service.knowledge.terminology import Terminology
 
 _DAY = "d"
@@ -141,6 +142,12 @@ class Knowledge:
     ingredients: Mapping[str, Ingredient]
     rules: Mapping[str, RuleDefinition]
     terminology: Terminology
+
+    def with_code_map(self, code_map: CodeMap) -> "Knowledge":
+        """Return the knowledge as it reads the records of a client with codes of its own."""
+        if not code_map:
+            return self
+        return replace(self, terminology=self.terminology.with_code_map(code_map))
 
     def threshold(self, threshold_id: str) -> Decimal:
         """Return the value of a threshold in its own unit; raises KeyError for an unknown id."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from cds_service.knowledge.code_map import EMPTY, CodeKind, CodeMap, Key, Meaning
 from cds_service.knowledge.drugs import UNKNOWN, DrugProduct, Drugs, ProductIngredient, load_drugs
 from cds_service.knowledge.text_match import (
     ConditionWords,
@@ -45,6 +46,28 @@ _SNOMED_EDITION = "snomed.info/sct/"
 
 _NOTHING: frozenset[str] = frozenset()
 _LONGEST_ICD = 8
+_MASS, _MOLAR = "mass", "molar"
+RESULT_GROUPS: Mapping[str, tuple[str, str | None]] = {
+    "ferritin": ("ferritin", _MASS),
+    "ferritin_molar": ("ferritin", _MOLAR),
+    "tsat": ("tsat", None),
+    "iron_mass": ("iron", _MASS),
+    "iron_molar": ("iron", _MOLAR),
+    "tibc_mass": ("tibc", _MASS),
+    "tibc_molar": ("tibc", _MOLAR),
+    "crp": ("crp", _MASS),
+    "crp_hs": ("crp", _MASS),
+    "crp_molar": ("crp", _MOLAR),
+    "hemoglobin": ("haemoglobin", _MASS),
+    "hemoglobin_molar": ("haemoglobin", _MOLAR),
+    "egfr": ("egfr", None),
+    "pregnancy_status": ("pregnancy status", None),
+    "pregnancy_edd": ("estimated delivery date", None),
+}
+"""The groups of LOINC codes that are read as results: the analyte, and mass or molar where the code says."""
+
+# Chapter 15, delivery outcome and postpartum care: the pregnancy rules read these codes themselves.
+_OBSTETRIC = ("O", "Z37", "Z39")
 _ORDERS = {
     "ferritin": "ferritin",
     "ferritin_molar": "ferritin",
@@ -77,12 +100,27 @@ class Terminology:
     answers: Mapping[str, frozenset[str]]
     in_remission: frozenset[str]
     has_snomed: bool = True
+    code_map: CodeMap = EMPTY
 
     def without_snomed(self) -> Self:
         """Return the same without any code of SNOMED CT; groups that have no other code are read by words."""
         others = {group: tuple(c for c in codes if c[0] != SNOMED_CT) for group, codes in self.codes.items()}
         codes = {group: members for group, members in others.items() if members}
         return replace(self, codes=codes, snomed={}, has_snomed=False)
+
+    def with_code_map(self, code_map: CodeMap) -> Self:
+        """Return the terminology of a client whose own codes count as this map says."""
+        return replace(self, code_map=code_map) if code_map else self
+
+    def meaning(self, kind: CodeKind, system: str | None, code: str | None) -> Meaning:
+        """Return what a coding stands for: what the site's map says, else the coding itself.
+
+        The system is canonical and "" when none is given, the code without surrounding blanks.
+        """
+        own = self.normalise_system(system.strip()) if system else ""
+        bare = code.strip() if code else ""
+        mapped = self.code_map.find(kind, own, bare)
+        return Meaning(own, bare) if mapped is None else mapped.meaning
 
     def normalise_system(self, uri: str) -> str:
         """Return the canonical URL of a code system, an unknown one as it came."""
@@ -137,6 +175,30 @@ class Terminology:
         return tuple(
             code for group in groups for system, code in self.codes.get(group, ()) if system == LOINC
         )
+
+    def searched_group(self, token: str) -> str | None:
+        """Return the group of Observation codes that a token of a search names: `system|code` or `code`.
+
+        A token without a system matches the code in every system.
+        """
+        system, _, code = token.strip().rpartition("|")
+        if system:
+            meaning = self.meaning(CodeKind.LABORATORY, system, code)
+            return self.observation_group(meaning.system, meaning.code)
+        mapped = (one.target_code for one in self.code_map.of_kind(CodeKind.LABORATORY) if one.code == code)
+        return next(filter(None, (self.observation_group(LOINC, one) for one in (code, *mapped))), None)
+
+    def local_results(self) -> dict[str, list[Key]]:
+        """Return the site's own codes of results by their analyte, as system ("" for none) and code."""
+        found: dict[str, list[Key]] = {}
+        for one in self.code_map.of_kind(CodeKind.LABORATORY):
+            group = self.observation_group(one.target_system, one.target_code)
+            found.setdefault(RESULT_GROUPS[group or ""][0], []).append(one.key)
+        return found
+
+    def is_obstetric(self, system: str, code: str) -> bool:
+        """Whether a code dates or ends a pregnancy, so that the rules read the code itself."""
+        return system == ICD_10_CM and code.upper().startswith(_OBSTETRIC)
 
     def is_order_code(self, system: str, code: str) -> str | None:
         """Return "ferritin" or "iron panel" for a code that orders it."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, g
 
-from cds_service.assess import Answer, PatientView
+from cds_service.assess import Answer, PatientView, RequiredDataMissing
 from cds_service.ports import Metrics
 from cds_service.protocol.envelope import HookRequest, parse_hook_request
 from cds_service.protocol.feedback import parse_feedback
@@ -43,7 +43,7 @@ def service_blueprint(
     def call() -> Response:
         client = callers.caller((_SERVICE,))
         view = patient_view(parse_hook_request(read_json_body(max_body), expected_hook=HOOK))
-        answer = assess(view if client is None else replace(view, client=client.name))
+        answer = _counted(assess, view if client is None else replace(view, client=client.name), metrics)
         _note_for_log(answer, metrics)
         is_silent = client is not None and client.is_silent
         return json_response(_NOTHING if is_silent else to_json(CardsResponse(cards=answer.cards)))
@@ -75,6 +75,23 @@ def patient_view(call: HookRequest) -> PatientView:
         version_hint=call.version_hint,
         authorization=call.fhir_authorization,
     )
+
+
+def _counted(assess: Assess, view: PatientView, metrics: Metrics) -> Answer:
+    """Return the answer; its unmapped codes are counted also where required data is missing."""
+    try:
+        answer = assess(view)
+    except RequiredDataMissing as error:
+        _count_unmapped(error.answer, metrics)
+        raise
+    _count_unmapped(answer, metrics)
+    return answer
+
+
+def _count_unmapped(answer: Answer, metrics: Metrics) -> None:
+    """Count each local code that only words told, under names of the knowledge base and never its own."""
+    for code in answer.unmapped:
+        metrics.count("unmapped_code", kind=code.kind.value, group=code.group)
 
 
 def _note_for_log(answer: Answer, metrics: Metrics) -> None:

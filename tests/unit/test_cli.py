@@ -472,3 +472,67 @@ def test_a_clients_file_with_a_fault_ends_the_command(
     result = CliRunner().invoke(main, arguments, input="{}")
     assert result.exit_code == 2
     assert "RLS_CDS_CLIENTS: clients[0].more" in result.output
+
+
+# --------------------------------------------------------------------------------------------- codes
+CODES = """kind,system,code,target_system,target_code,unit
+laboratory,urn:oid:2.999.1,FERR,LOINC,2276-4,ug/L
+laboratory,urn:oid:2.999.1,FERR2,LOINC,2276-4,
+laboratory,,TSAT,LOINC,2502-3,
+medicine,urn:oid:2.999.2,8812,ATC,N06AB06,
+"""
+
+
+def test_codes_check_tells_what_a_code_map_maps(tmp_path: Path) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text(CODES, encoding="utf-8")
+    result = run("codes", "check", str(file))
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "laboratory: 3",
+        "  ferritin (2276-4)  2",
+        "  tsat (2502-3)      1",
+        "medicine: 1",
+        "  sertraline (N06AB06)  1",
+        "with a unit for results that carry none: 1",
+        "without a system, for codings that have none: 1",
+        f"{file}: nothing to mend",
+    ]
+
+
+def test_codes_check_names_only_what_there_is(tmp_path: Path) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text("kind,system,code,target_system,target_code\norder,urn:x,P,LOINC,50190-8\n", "utf-8")
+    result = run("codes", "check", str(file))
+    assert result.stdout.splitlines() == [
+        "order: 1",
+        "  iron panel (50190-8)  1",
+        f"{file}: nothing to mend",
+    ]
+
+
+def test_codes_check_tells_every_fault_and_fails(tmp_path: Path) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text(CODES.replace("TSAT", "").replace("N06AB06", "?"), encoding="utf-8")
+    result = run("codes", "check", str(file))
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "line 4: code: is empty",
+        "line 5: target_code: is not known to the knowledge base as a medicine of its lists",
+    ]
+    assert "2 to mend" in result.stderr
+
+
+def test_codes_check_of_a_file_that_cannot_be_read_is_unusable(tmp_path: Path) -> None:
+    result = run("codes", "check", str(tmp_path / "none.csv"))
+    assert result.exit_code == 2
+    assert "cannot be read (FileNotFoundError)" in result.stderr
+
+
+def test_evaluate_explains_what_the_code_map_told() -> None:
+    clients = str(fixtures_dir() / "local-codes" / "clients.toml")
+    result = run("evaluate", "--explain", fixture("local-codes"), env={"RLS_CDS_CLIENTS": clients})
+    told = " ".join(result.stdout.split())
+    assert "ferritin 28 ng/mL, 2026-11-10, by code (site map) (Observation/example-local-01)" in told
+    assert "sertraline, 2026-02-01, by code (site map) (MedicationStatement/example-local-02)" in told
+    assert "restless legs syndrome (condition/example-local-01)" in told.lower()
