@@ -12,10 +12,16 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from cds_service.clients import load_clients
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import load
+from cds_service.onboarding.document import as_markdown
+from cds_service.onboarding.sheet import build_sheet
+from cds_service.onboarding.sheet_document import sheet_document
+from cds_service.onboarding.vendors import vendors
+from cds_service.rendering import CardLibrary
+from cds_service.settings import Settings
 from cds_service.web.discovery import templates
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,27 +85,19 @@ def medicines_part() -> str:
     return _table(("flagged class", "medicines", "alternative named", "checked"), rows)
 
 
-def overrides_part() -> str:
-    """Return the table of the override reasons."""
-    reasons = _shared()["override"]
-    return _table(
-        ("code", "display", "on"),
-        (
-            *((f"`{code}`", display, "all cards") for code, display in reasons["all"].items()),
-            *((f"`{code}`", display, "medicine cards") for code, display in reasons["drug"].items()),
-        ),
+def sheet_part() -> str:
+    """Return the build sheet for Epic with the settings as they come."""
+    settings = Settings()
+    sheet = build_sheet(
+        "epic",
+        vendors()["epic"],
+        base_url="https://cds.example.org",
+        profile=load_clients(settings).default,
+        templates=templates(load()),
+        cards=CardLibrary.load(),
+        canonical_base=settings.canonical_base,
     )
-
-
-def links_part() -> str:
-    """Return the table of the addresses that cards link to."""
-    return _table(
-        ("link", "address"), ((one["label"], f"<{one['url']}>") for one in _shared()["links"].values())
-    )
-
-
-def _shared() -> Mapping[str, Any]:
-    return tomllib.loads((ROOT / "cards" / "shared.toml").read_text(encoding="utf-8"))
+    return f"\n{as_markdown(sheet_document(sheet), level=2)}\n\n"
 
 
 def thresholds_part() -> str:
@@ -130,10 +128,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 PARTS: Mapping[str, Callable[[], str]] = {
     "cards": cards_part,
     "factors": factors_part,
-    "links": links_part,
     "medicines": medicines_part,
-    "overrides": overrides_part,
     "prefetch": prefetch_part,
+    "sheet": sheet_part,
     "thresholds": thresholds_part,
     "windows": windows_part,
 }
