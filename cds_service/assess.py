@@ -77,28 +77,11 @@ def assess(
 
     Without `completion`, or where the profile allows no server, the prefetch is all there is.
     """
-    record = open_record(
-        call.prefetch,
-        own_keys=PREFETCH_NEEDS,
-        patient_id=call.patient_id,
-        fhir_server=call.fhir_server,
-        version_hint=call.version_hint,
-        knowledge=knowledge,
-        zone=clock.zone,
-        today=clock.today(),
-    )
     access = fhir_access(call, profile.fhir)
-    if completion is not None and access is not None:
-        record = complete(
-            record,
-            access,
-            completion,
-            budget_ms=profile.fhir.budget_ms,
-            is_of_use=lambda found: _may_change_cards(
-                evaluate(found.facts, knowledge, today=clock.today(), policy=profile.policy)
-            ),
-        )
-    record, assessment = _decide(record, knowledge, clock.today(), profile.policy)
+    record = read_record(
+        call, access, knowledge=knowledge, profile=profile, clock=clock, completion=completion
+    )
+    record, assessment = decide(record, knowledge, clock.today(), profile.policy)
     facts, unmapped = record.facts, unmapped_codes(record)
     if assessment.outcome is Outcome.REQUIRED_DATA_MISSING:
         raise RequiredDataMissing(assessment.missing, Answer((), assessment, facts, unmapped))
@@ -123,6 +106,39 @@ def assess(
     return Answer(shown, assessment, facts, unmapped)
 
 
+def read_record(
+    call: PatientView,
+    access: FhirAccess | None,
+    *,
+    knowledge: Knowledge,
+    profile: ClientProfile,
+    clock: Clock,
+    completion: Completion | None,
+) -> Record:
+    """Return the record of a call: its prefetch, completed from the server that may be asked."""
+    record = open_record(
+        call.prefetch,
+        own_keys=PREFETCH_NEEDS,
+        patient_id=call.patient_id,
+        fhir_server=call.fhir_server,
+        version_hint=call.version_hint,
+        knowledge=knowledge,
+        zone=clock.zone,
+        today=clock.today(),
+    )
+    if completion is None or access is None:
+        return record
+    return complete(
+        record,
+        access,
+        completion,
+        budget_ms=profile.fhir.budget_ms,
+        is_of_use=lambda found: _may_change_cards(
+            evaluate(found.facts, knowledge, today=clock.today(), policy=profile.policy)
+        ),
+    )
+
+
 def fhir_access(call: PatientView, policy: FhirPolicy) -> FhirAccess | None:
     """Return the FHIR server that may be asked for this call, None when there is none.
 
@@ -144,7 +160,7 @@ def _may_change_cards(assessment: Assessment) -> bool:
     return bool(assessment.cards) or assessment.rls in {RlsStatus.DOCUMENTED, RlsStatus.POSSIBLE}
 
 
-def _decide(record: Record, knowledge: Knowledge, today: date, policy: Policy) -> tuple[Record, Assessment]:
+def decide(record: Record, knowledge: Knowledge, today: date, policy: Policy) -> tuple[Record, Assessment]:
     """Return the assessment whose deciding resources are all valid FHIR.
 
     A resource that decides is validated in full; one that fails is dropped and the choice is made

@@ -7,24 +7,24 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -
 """
 
 import argparse
+import json
 import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from cds_service.clients import load_clients
+from cds_service.cli.sheet import sheet_for
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import load
 from cds_service.onboarding.document import as_markdown
-from cds_service.onboarding.sheet import build_sheet
 from cds_service.onboarding.sheet_document import sheet_document
-from cds_service.onboarding.vendors import vendors
-from cds_service.rendering import CardLibrary
+from cds_service.onboarding.wire import report_schema
 from cds_service.settings import Settings
 from cds_service.web.discovery import templates
 
 ROOT = Path(__file__).resolve().parent.parent
+SCHEMA = ROOT / "docs" / "doctor.schema.json"
 PART = re.compile(
     r"(?P<open><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<close><!-- end: (?P=name) -->)", re.DOTALL
 )
@@ -87,16 +87,7 @@ def medicines_part() -> str:
 
 def sheet_part() -> str:
     """Return the build sheet for Epic with the settings as they come."""
-    settings = Settings()
-    sheet = build_sheet(
-        "epic",
-        vendors()["epic"],
-        base_url="https://cds.example.org",
-        profile=load_clients(settings).default,
-        templates=templates(load()),
-        cards=CardLibrary.load(),
-        canonical_base=settings.canonical_base,
-    )
+    sheet = sheet_for("epic", "https://cds.example.org", "default", settings=Settings())
     return f"\n{as_markdown(sheet_document(sheet), level=2)}\n\n"
 
 
@@ -136,6 +127,11 @@ PARTS: Mapping[str, Callable[[], str]] = {
 }
 
 
+def schema() -> str:
+    """Return the JSON Schema of the doctor's report."""
+    return json.dumps(report_schema(), indent=2, sort_keys=True) + "\n"
+
+
 def documents() -> list[Path]:
     """Return every Markdown file of the project that people read."""
     return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "cards").glob("*.md")])
@@ -159,6 +155,11 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     is_check = parser.parse_args().check
     found: list[str] = []
+    if not SCHEMA.exists() or SCHEMA.read_text(encoding="utf-8") != schema():
+        if is_check:
+            found.append(f"{SCHEMA.relative_to(ROOT)}: out of date, run `make docs`")
+        else:
+            SCHEMA.write_text(schema(), encoding="utf-8")
     for path in documents():
         text = path.read_text(encoding="utf-8")
         found.extend(dead_links(path, text))

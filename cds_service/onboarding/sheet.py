@@ -14,18 +14,19 @@ from cds_service.completion import in_words_of, search
 from cds_service.fhir import FhirVersion
 from cds_service.onboarding.vendors import Vendor
 from cds_service.ports import Search
-from cds_service.profile import ClientProfile
+from cds_service.profile import ClientProfile, Trust
 from cds_service.protocol.prefetch import PATIENT_TOKEN
 from cds_service.protocol.responses import MAX_SUMMARY
 from cds_service.rendering import CardLibrary
 from cds_service.settings import PREFIX
+from cds_service.trust import TrustPart
 from cds_service.web.discovery import DESCRIPTION, HOOK, SERVICE_ID, TITLE
 
 FORMAT = "rls-cds-build-sheet/1"
 """Name and version of the JSON; the number grows when a member changes its meaning or goes."""
 
-DEFAULT_BASE = "https://YOUR-HOST"
 _REFERENCED = "Medication"
+_TRUST = ("issuer", "tenant", "keys_url", "algorithms", "subject", "audience", "lifetime_s", "leeway_s")
 _CARDS = (
     "At most two cards, of indicator info or warning; critical is not used.",
     f"summary has at most {MAX_SUMMARY} characters, detail is GitHub-Flavored Markdown.",
@@ -166,8 +167,8 @@ def build_sheet(
         registration=tuple(_fields(vendor.registration, names)),
         facts=vendor.facts,
         cards=_CARDS,
-        clients_file=clients_file(client, profile, orders),
-        settings=_settings(canonical_base),
+        clients_file=clients_file(client, profile, orders, vendor.trust),
+        settings=_settings(base_url, canonical_base),
     )
 
 
@@ -276,9 +277,11 @@ def _fields(pairs: Iterable[tuple[str, str]], named: Mapping[str, str]) -> Itera
 
 
 # ------------------------------------------------------------------------------------------ our side
-def _settings(canonical_base: str) -> tuple[Field, ...]:
+def _settings(base_url: str, canonical_base: str) -> tuple[Field, ...]:
     return (
         Field(name=f"{PREFIX}ENVIRONMENT", value="production"),
+        Field(name=f"{PREFIX}PUBLIC_URL", value=base_url),
+        Field(name=f"{PREFIX}STORE", value="such as sqlite:////var/lib/rls/store.db"),
         Field(name=f"{PREFIX}CLIENTS", value="path of the file below"),
         Field(
             name=f"{PREFIX}CANONICAL_BASE", value=f"{canonical_base} (never change it after the first call)"
@@ -287,8 +290,13 @@ def _settings(canonical_base: str) -> tuple[Field, ...]:
     )
 
 
-def clients_file(client: str, profile: ClientProfile, orders: Iterable[OrderCodes] = ()) -> str:
-    """Return the `[[clients]]` entry of a profile as TOML; places for site codes stand in comments."""
+def clients_file(
+    client: str, profile: ClientProfile, orders: Iterable[OrderCodes] = (), trust: TrustPart | None = None
+) -> str:
+    """Return the `[[clients]]` entry of a profile as TOML; places for site codes stand in comments.
+
+    `trust` is taken where the profile trusts nobody.
+    """
     servers = [f"{one.origin}{one.path}" for one in profile.fhir.servers]
     is_packaged = profile.name == _DEFAULT
     # What the packaged profile allows in development is no decision of the site.
@@ -297,10 +305,14 @@ def clients_file(client: str, profile: ClientProfile, orders: Iterable[OrderCode
         "[[clients]]",
         f"name = {_toml(client if is_packaged else profile.name)}",
         f"screening = {screening}".ljust(27) + "# may SCREEN-01 be shown: the site decides",
+        '# code_map = "codes.csv"   # the site\'s own codes: docs/code-map.md',
+        '# policy = "policy.toml"   # look-backs and cards: docs/policy.md',
         "",
         "[clients.fhir]",
-        f"servers = {_toml(servers)}".ljust(27) + "# base address that the calls name as fhirServer",
+        f"servers = {_toml(servers)}  ".ljust(27) + "# base address that the calls name as fhirServer",
         f"budget_ms = {profile.fhir.budget_ms}",
+        "",
+        *_trust_lines(profile.trust or trust),
     ]
     for order in orders:
         for coding in order.configured:
@@ -312,6 +324,15 @@ def clients_file(client: str, profile: ClientProfile, orders: Iterable[OrderCode
 
 
 _DEFAULT = "default"
+
+
+def _trust_lines(trust: Trust | TrustPart | None) -> list[str]:
+    if trust is None:
+        return ["# [clients.trust]          # whose tokens are trusted: docs/clients.md"]
+    values = {name: getattr(trust, name) for name in _TRUST if getattr(trust, name) is not None}
+    if trust.keys_url is None:
+        values["keys_file"] = "KEYS.json"
+    return ["[clients.trust]", *(f"{name} = {_toml(value)}" for name, value in values.items())]
 
 
 def _coding_lines(coding: Coding) -> list[str]:

@@ -112,7 +112,7 @@ def _links(sheet: BuildSheet) -> Table:
 
 def _token(sheet: BuildSheet) -> Iterator[Block]:
     yield Paragraph(
-        "What the client signs each call with. The service accepts any token and checks none yet."
+        "What the client signs each call with; the service holds it against the table [clients.trust] below."
     )
     yield _field_table("Header fields and claims", sheet.token)
 

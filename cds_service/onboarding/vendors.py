@@ -9,6 +9,7 @@ from types import MappingProxyType
 from pydantic import BaseModel, ConfigDict, Field
 
 from cds_service.fhir import FhirVersion
+from cds_service.trust import TrustPart
 
 
 class Vendor(BaseModel):
@@ -27,6 +28,7 @@ class Vendor(BaseModel):
     facts: tuple[str, ...] = Field(min_length=1)
     apis: Mapping[str, tuple[str, ...]]
     token: Mapping[str, str]
+    trust: TrustPart
 
 
 @cache

@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,22 @@ from cds_service.cli import main
 from cds_service.clients import load_clients, read_clients
 from cds_service.clinical.assessment import CardKey, Order
 from cds_service.knowledge import load
+from cds_service.onboarding import CLIENTS
+from cds_service.onboarding.sheet import clients_file
 from cds_service.onboarding.vendors import vendors
+from cds_service.profile import Trust
 from cds_service.protocol.prefetch import PREFETCH_NEEDS
-from cds_service.settings import Settings
+from cds_service.settings import Settings, load_settings
 from cds_service.web.discovery import templates
 
 VENDORS = ["epic", "oracle", "generic"]
+PRODUCTION = Settings(
+    environment="production",
+    screening=True,
+    public_url="https://cds.example.org",
+    store="sqlite:////var/lib/rls/store.db",
+    clients=Path("clients.toml"),
+)
 SHARED = tomllib.loads((Path(__file__).resolve().parents[2] / "cards" / "shared.toml").read_text("utf-8"))
 PATIENT = "patient={{context.patientId}}"
 EPIC_LIST = "urn:com.epic.cdshooks.action.code.system.preference-list-item"
@@ -48,7 +59,7 @@ def strings(value: object) -> Iterator[str]:
 
 
 def test_there_is_a_sheet_for_each_vendor() -> None:
-    assert list(vendors()) == VENDORS
+    assert list(vendors()) == list(CLIENTS) == VENDORS
 
 
 @pytest.mark.parametrize("face", ["text", "markdown", "html"])
@@ -82,7 +93,7 @@ def test_oracle_has_its_statements_in_the_words_of_dstu2_only() -> None:
     assert [one["key"] for one in made["leftOut"]] == ["medicationStatements", "ironTreatmentStatements"]
     old = {one["key"]: one["query"] for one in made["otherReleases"] if one["release"] == "DSTU2"}
     assert old["medicationStatements"] == (
-        "MedicationStatement?patient={{context.patientId}}&status=active,unknown&_count=200"
+        "MedicationStatement?patient={{context.patientId}}&status=active&_count=200"
     )
     assert (
         old["medicationRequests"] == "MedicationOrder?patient={{context.patientId}}&status=active&_count=200"
@@ -93,12 +104,10 @@ def test_oracle_has_its_statements_in_the_words_of_dstu2_only() -> None:
 def test_only_differing_queries_are_repeated_for_other_releases() -> None:
     made = sheet("generic")
     stu3 = [one for one in made["otherReleases"] if one["release"] == "STU3"]
-    assert [(one["key"], one["query"]) for one in stu3] == [
-        (
-            "ironOrders",
-            f"ProcedureRequest?{PATIENT}&status=active,draft,suspended&_sort=-authored&_count=100",
-        )
-    ]
+    assert {one["key"]: one["query"] for one in stu3} == {
+        "medicationStatements": f"MedicationStatement?{PATIENT}&status=active&_sort=-effective&_count=200",
+        "ironOrders": f"ProcedureRequest?{PATIENT}&status=active,draft,suspended&_sort=-authored&_count=100",
+    }
 
 
 def test_addresses_are_made_from_the_base() -> None:
@@ -153,19 +162,27 @@ def test_the_systems_follow_the_canonical_base() -> None:
 
 @pytest.mark.parametrize("client", VENDORS)
 def test_the_entry_for_the_clients_file_loads_and_decides_no_more_than_it_says(client: str) -> None:
-    settings = Settings(environment="production", screening=True)
-    packaged = load_clients(settings).default
-    loaded = read_clients(sheet(client)["clientsFile"], settings, packaged, Path()).called(client)
+    packaged = load_clients(Settings()).default
+    loaded = read_clients(sheet(client)["clientsFile"], PRODUCTION, packaged, Path()).called(client)
     assert loaded.order_codings == packaged.order_codings
     assert loaded.is_screening_on is False
+    assert loaded.trust is not None
     assert loaded.fhir.servers == ()
     assert loaded.fhir.budget_ms == packaged.fhir.budget_ms
+
+
+def test_the_trust_of_a_vendor_follows_what_it_says_of_its_tokens() -> None:
+    loaded = read_clients(
+        sheet("epic")["clientsFile"], PRODUCTION, load_clients(Settings()).default, Path()
+    ).called("epic")
+    assert loaded.trust is not None
+    assert (loaded.trust.algorithms, loaded.trust.lifetime_s) == (("RS384",), 900)
 
 
 def test_the_places_for_site_codes_load_once_they_are_filled_in() -> None:
     text = sheet("epic")["clientsFile"]
     assert text.count('# code = ""') == 2 * len(Order)
-    filled = re.sub(r"(?m)^# ", "", text).replace('code = ""', 'code = "4711"')
+    filled = re.sub(r"(?m)^# (?!code_map|policy)", "", text).replace('code = ""', 'code = "4711"')
     filled = filled.replace('display = ""', 'display = "x"')
     settings = Settings()
     loaded = read_clients(filled, settings, load_clients(settings).default, Path()).called("epic")
@@ -184,6 +201,11 @@ screening = true
 [clients.fhir]
 servers = ["https://north.example.org/fhir"]
 budget_ms = 1500
+[clients.trust]
+issuer = "https://north.example.org/fhir"
+keys_url = "https://north.example.org/jwks.json"
+tenant = "t-1"
+subject = "our-client"
 [[clients.orders.ferritin]]
 system = "{EPIC_LIST}"
 code = "4711"
@@ -191,14 +213,26 @@ display = 'Ferritin "serum"'
 """,
         encoding="utf-8",
     )
-    made = sheet("epic", "--profile", "north", RLS_CDS_CLIENTS=str(file))
+    environment = {
+        "RLS_CDS_CLIENTS": str(file),
+        "RLS_CDS_PUBLIC_URL": "https://cds.example.org",
+        "RLS_CDS_STORE": "sqlite:////var/lib/rls/store.db",
+    }
+    made = sheet("epic", "--profile", "north", **environment)
     ferritin = next(one for one in made["orders"] if one["order"] == "ferritin")
     assert [one["code"] for one in ferritin["configured"]] == ["4711"]
     assert [one["system"] for one in ferritin["toFillIn"]] == [EPIC_SET]
-    settings = Settings(clients=file)
+    settings = load_settings(environment)
     north = load_clients(settings).called("north")
-    found = read_clients(made["clientsFile"], Settings(), load_clients(Settings()).default, Path())
-    assert found.named == (north,)
+    default = load_clients(Settings()).default
+    assert read_clients(made["clientsFile"], settings, default, tmp_path).named == (north,)
+    assert "EHR-HOST" not in made["clientsFile"]
+
+
+def test_keys_in_a_file_are_named_as_a_file_to_add() -> None:
+    trust = Trust("https://north.example.org/fhir", keys="{}")
+    profile = replace(load_clients(Settings()).default, name="north", trust=trust)
+    assert 'keys_file = "KEYS.json"' in clients_file("epic", profile)
 
 
 @pytest.mark.parametrize(
