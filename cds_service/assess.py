@@ -99,8 +99,11 @@ def assess(
 
     Without `completion`, or where the profile allows no server, the prefetch is all there is.
     """
-    record = gather(call, knowledge, profile, clock, completion)
-    record, assessment = _decide(record, knowledge, clock.today(), profile.policy)
+    access = fhir_access(call, profile.fhir)
+    record = read_record(
+        call, access, knowledge=knowledge, profile=profile, clock=clock, completion=completion
+    )
+    record, assessment = decide(record, knowledge, clock.today(), profile.policy)
     facts, unmapped = record.facts, unmapped_codes(record)
     quiet_keys = frozenset(one.key for one in assessment.cards if _is_quiet(quiet, call, profile.name, one))
     explanation = None
@@ -129,38 +132,6 @@ def assess(
     return Answer(shown, assessment, facts, unmapped, explanation)
 
 
-def gather(
-    call: PatientView,
-    knowledge: Knowledge,
-    profile: ClientProfile,
-    clock: Clock,
-    completion: Completion | None,
-) -> Record:
-    """Return the record of a call: what it brought, and what its FHIR server adds where one may be asked."""
-    record = open_record(
-        call.prefetch,
-        own_keys=PREFETCH_NEEDS,
-        patient_id=call.patient_id,
-        fhir_server=call.fhir_server,
-        version_hint=call.version_hint,
-        knowledge=knowledge,
-        zone=clock.zone,
-        today=clock.today(),
-    )
-    access = fhir_access(call, profile.fhir)
-    if completion is None or access is None:
-        return record
-    return complete(
-        record,
-        access,
-        completion,
-        budget_ms=profile.fhir.budget_ms,
-        is_of_use=lambda found: _may_change_cards(
-            evaluate(found.facts, knowledge, today=clock.today(), policy=profile.policy)
-        ),
-    )
-
-
 def _explanation(
     facts: Facts,
     assessment: Assessment,
@@ -173,6 +144,39 @@ def _explanation(
     from cds_service.explain import explain  # noqa: PLC0415 - most deployments explain nothing
 
     return explain(facts, assessment, knowledge, today=today, policy=policy, quiet=quiet)
+
+
+def read_record(
+    call: PatientView,
+    access: FhirAccess | None,
+    *,
+    knowledge: Knowledge,
+    profile: ClientProfile,
+    clock: Clock,
+    completion: Completion | None,
+) -> Record:
+    """Return the record of a call: its prefetch, completed from the server that may be asked."""
+    record = open_record(
+        call.prefetch,
+        own_keys=PREFETCH_NEEDS,
+        patient_id=call.patient_id,
+        fhir_server=call.fhir_server,
+        version_hint=call.version_hint,
+        knowledge=knowledge,
+        zone=clock.zone,
+        today=clock.today(),
+    )
+    if completion is None or access is None:
+        return record
+    return complete(
+        record,
+        access,
+        completion,
+        budget_ms=profile.fhir.budget_ms,
+        is_of_use=lambda found: _may_change_cards(
+            evaluate(found.facts, knowledge, today=clock.today(), policy=profile.policy)
+        ),
+    )
 
 
 def fhir_access(call: PatientView, policy: FhirPolicy) -> FhirAccess | None:
@@ -196,7 +200,7 @@ def _may_change_cards(assessment: Assessment) -> bool:
     return bool(assessment.cards) or assessment.rls in {RlsStatus.DOCUMENTED, RlsStatus.POSSIBLE}
 
 
-def _decide(record: Record, knowledge: Knowledge, today: date, policy: Policy) -> tuple[Record, Assessment]:
+def decide(record: Record, knowledge: Knowledge, today: date, policy: Policy) -> tuple[Record, Assessment]:
     """Return the assessment whose deciding resources are all valid FHIR.
 
     A resource that decides is validated in full; one that fails is dropped and the choice is made

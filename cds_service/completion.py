@@ -38,7 +38,8 @@ _STATEMENT = "MedicationStatement"
 # Keys of our own making: no client's prefetch is likely to have them, and they answer no need.
 _MEDICATIONS_KEY = "referenced medications"
 _RELEASE_KEY = "statements of another release"
-_LABORATORY_KEY = "laboratory list"
+LABORATORY_KEY = "laboratory list"
+"""The key of the newest laboratory results, whatever their codes."""
 _MOST_MEDICATIONS = 100
 _LABORATORY = f"Observation?patient={_PATIENT_TOKEN}&category=laboratory&_sort=-date&_count=200"
 _LABORATORY_PAGES = 3
@@ -85,7 +86,7 @@ def complete(
             record = _searched(record, session, queries)
         record = _looked_up(record, session, _medications(record.unresolved_medications()))
         if _is_ferritin_sought(record, is_of_use):
-            record = _looked_up(record, session, _laboratory(record))
+            record = _looked_up(record, session, laboratory_list(record))
     return record
 
 
@@ -300,9 +301,9 @@ def _is_ferritin_sought(record: Record, is_of_use: Callable[[Record], bool]) -> 
     )
 
 
-def _laboratory(record: Record) -> list[Search]:
+def laboratory_list(record: Record) -> list[Search]:
     """Return the search for the newest laboratory results, whatever their codes."""
-    query = search(_LABORATORY_KEY, _LABORATORY, record.patient_id)
+    query = search(LABORATORY_KEY, _LABORATORY, record.patient_id)
     return [replace(in_words_of(record.table.release, query), most_pages=_LABORATORY_PAGES)]
 
 

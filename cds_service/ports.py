@@ -76,7 +76,9 @@ class FetchProblem(StrEnum):
     """Why a search did not bring all that there is; a value names no server, patient or token."""
 
     TIMED_OUT = "no answer in time"
+    NAME_UNKNOWN = "the server's name is not known"
     UNREACHABLE = "no connection"
+    NOT_TRUSTED = "no TLS connection that can be trusted"
     FORBIDDEN_ADDRESS = "the name leads to an address that is not allowed"
     REFUSED = "access refused"
     NOT_FOUND = "not found"

@@ -21,6 +21,9 @@ from pydantic import (
 from cds_service.addresses import ServerAddress, parse_address
 
 PREFIX = "RLS_CDS_"
+DOCTOR_TOKEN = f"{PREFIX}DOCTOR_TOKEN"
+"""The variable in which `rls-cds doctor` finds its token; it is no setting of the service."""
+
 _PLAIN = frozenset({"HOST", "PORT"})
 _MEBIBYTE = 1024 * 1024
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -132,7 +135,8 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     and nobody would see it.
     """
     variables = {_variable(name): name for name in Settings.model_fields}
-    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in variables)
+    known = {*variables, DOCTOR_TOKEN}
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise SettingsError(
             f"Not a setting: {', '.join(unknown)}. There are: {', '.join(sorted(variables))}."

@@ -18,9 +18,14 @@ from typing import Any
 
 import yaml
 
+from cds_service.cli.sheet import sheet_for
 from cds_service.clinical.assessment import CardKey
 from cds_service.explain.model import json_schema
 from cds_service.knowledge import load
+from cds_service.onboarding.document import as_markdown
+from cds_service.onboarding.sheet_document import sheet_document
+from cds_service.onboarding.wire import report_schema
+from cds_service.settings import Settings
 from cds_service.web.discovery import templates
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,27 +90,10 @@ def medicines_part() -> str:
     return _table(("flagged class", "medicines", "alternative named", "checked"), rows)
 
 
-def overrides_part() -> str:
-    """Return the table of the override reasons."""
-    reasons = _shared()["override"]
-    return _table(
-        ("code", "display", "on"),
-        (
-            *((f"`{code}`", display, "all cards") for code, display in reasons["all"].items()),
-            *((f"`{code}`", display, "medicine cards") for code, display in reasons["drug"].items()),
-        ),
-    )
-
-
-def links_part() -> str:
-    """Return the table of the addresses that cards link to."""
-    return _table(
-        ("link", "address"), ((one["label"], f"<{one['url']}>") for one in _shared()["links"].values())
-    )
-
-
-def _shared() -> Mapping[str, Any]:
-    return tomllib.loads((ROOT / "cards" / "shared.toml").read_text(encoding="utf-8"))
+def sheet_part() -> str:
+    """Return the build sheet for Epic with the settings as they come."""
+    sheet = sheet_for("epic", "https://cds.example.org", "default", settings=Settings())
+    return f"\n{as_markdown(sheet_document(sheet), level=2)}\n\n"
 
 
 def thresholds_part() -> str:
@@ -175,13 +163,12 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 PARTS: Mapping[str, Callable[[], str]] = {
     "cards": cards_part,
     "factors": factors_part,
-    "links": links_part,
     "medicines": medicines_part,
     "messy-cases": messy_cases_part,
     "messy-clients": partial(messy_lines_part, "clients"),
     "messy-reading": partial(messy_lines_part, "reading"),
-    "overrides": overrides_part,
     "prefetch": prefetch_part,
+    "sheet": sheet_part,
     "thresholds": thresholds_part,
     "windows": windows_part,
 }
@@ -192,8 +179,14 @@ def schema_of_explanations() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+def schema_of_reports() -> str:
+    """Return the JSON Schema of the doctor's report."""
+    return json.dumps(report_schema(), indent=2, sort_keys=True) + "\n"
+
+
 WHOLE: Mapping[Path, Callable[[], str]] = {
     ROOT / "cds_service" / "explain" / "schema.json": schema_of_explanations,
+    ROOT / "docs" / "doctor.schema.json": schema_of_reports,
 }
 """Files that are generated as a whole."""
 

@@ -106,7 +106,7 @@ class _Failed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class Request:
     """One exchange: path and query for a GET, and how the same search is posted if it can be."""
 
     target: str
@@ -134,6 +134,10 @@ class HttpRecordSource:
     def _tls(self) -> SSLContext:
         return self._given or tls_context()
 
+    def session(self, access: FhirAccess, deadline: Deadline, tls: SSLContext) -> "Session":
+        """Return a session until a deadline; `open` closes it."""
+        return Session(access, deadline, tls)
+
     def warm_up(self) -> None:
         """Load the TLS settings, so that no call waits for them."""
         _ = self._tls
@@ -141,14 +145,14 @@ class HttpRecordSource:
     @contextmanager
     def open(self, access: FhirAccess, *, budget_seconds: float) -> Iterator[RecordSession]:
         """Yield a session with one server whose time starts now."""
-        session = _Session(access, Deadline(budget_seconds), self._tls)
+        session = self.session(access, Deadline(budget_seconds), self._tls)
         try:
             yield session
         finally:
             session.close()
 
 
-class _Session:
+class Session:
     """One call's searches on one server."""
 
     def __init__(self, access: FhirAccess, deadline: Deadline, tls: SSLContext) -> None:
@@ -212,7 +216,7 @@ class _Session:
         except TimeoutError:
             return FetchProblem.TIMED_OUT
         except (OSError, UnicodeError):
-            return FetchProblem.UNREACHABLE
+            return FetchProblem.NAME_UNKNOWN
         self._dialer = Dialer(found, address.port, self._deadline)
         self._http = http_session(
             PinnedAdapter(address, self._dialer, connections=PARALLEL, tls=self._tls), token
@@ -224,9 +228,7 @@ class _Session:
         """Return the FHIR version of the server's CapabilityStatement, read no further than need be."""
         head = b""
         try:
-            with self._send_once(
-                "GET", _Request(f"{self._access.address.path}{_VERSION_TARGET}")
-            ) as response:
+            with self._send_once("GET", Request(f"{self._access.address.path}{_VERSION_TARGET}")) as response:
                 _check_head(response)
                 for part in self._parts(response):
                     head += part
@@ -269,24 +271,24 @@ class _Session:
             if target in seen or resources > MAX_RESOURCES:
                 break
             seen.add(target)
-            request = _Request(target)
+            request = Request(target)
         raise _Failed(FetchProblem.TOO_MANY_PAGES)
 
-    def _first(self, query: Query) -> _Request:
+    def _first(self, query: Query) -> Request:
         address = self._access.address
         if not isinstance(query, Search):
             target = address.below(query.url)
             if target is None:
                 raise _Failed(FetchProblem.PAGE_ELSEWHERE)
-            return _Request(target)
+            return Request(target)
         path = f"{address.path}/{quote(query.resource_type, safe='')}"
         if query.resource_id is not None:
-            return _Request(f"{path}/{quote(query.resource_id, safe='')}")
+            return Request(f"{path}/{quote(query.resource_id, safe='')}")
         form = urlencode(query.parameters, safe=":/,", quote_via=quote)
-        return _Request(f"{path}?{form}", f"{path}/_search", form)
+        return Request(f"{path}?{form}", f"{path}/_search", form)
 
     # --------------------------------------------------------------------------------- exchange
-    def _body_of(self, request: _Request) -> bytes:
+    def _body_of(self, request: Request) -> bytes:
         """Return the body of a good answer, asked for in the other way if the first one is not taken."""
         *others, last = request.methods
         for method in others:
@@ -296,7 +298,7 @@ class _Session:
             response.close()
         return self._body(self._send(last, request))
 
-    def _send(self, method: str, request: _Request) -> requests.Response:
+    def _send(self, method: str, request: Request) -> requests.Response:
         """Return the response to one request, sent a second time if the server is briefly out of order."""
         response = self._send_once(method, request)
         if response.status_code not in _RETRIED:
@@ -307,7 +309,7 @@ class _Session:
             raise _Failed(FetchProblem.BUSY)
         return self._send_once(method, request)
 
-    def _send_once(self, method: str, request: _Request) -> requests.Response:
+    def _send_once(self, method: str, request: Request) -> requests.Response:
         remaining = self._deadline.remaining
         if self._http is None or not remaining:
             raise _Failed(FetchProblem.TIMED_OUT)
@@ -323,8 +325,8 @@ class _Session:
                 allow_redirects=False,
                 stream=True,
             )
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
-            raise self._broken() from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._broken(error) from None
 
     def _body(self, response: requests.Response) -> bytes:
         """Return the body of an answer in strict JSON, read no further than the caps; raises `_Failed`."""
@@ -350,12 +352,14 @@ class _Session:
                 if not self._quota.take(len(part)):
                     raise _Failed(FetchProblem.TOO_LARGE)
                 yield part
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
-            raise self._broken() from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._broken(error) from None
 
-    def _broken(self) -> _Failed:
-        is_late = self._ended.is_set() or self._deadline.is_over
-        return _Failed(FetchProblem.TIMED_OUT if is_late else FetchProblem.UNREACHABLE)
+    def _broken(self, error: Exception) -> _Failed:
+        if self._ended.is_set() or self._deadline.is_over:
+            return _Failed(FetchProblem.TIMED_OUT)
+        is_tls = isinstance(error, requests.exceptions.SSLError)
+        return _Failed(FetchProblem.NOT_TRUSTED if is_tls else FetchProblem.UNREACHABLE)
 
 
 class _Quota:

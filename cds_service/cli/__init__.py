@@ -1,5 +1,6 @@
 """The command line; `rls-cds --help` lists the commands."""
 
+from cds_service.cli import onboarding as _onboarding  # noqa: F401 - adds its commands to the group
 from cds_service.cli.commands import main
 from cds_service.cli.terminology import terminology_group
 

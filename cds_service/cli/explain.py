@@ -21,9 +21,9 @@ _FACTOR_TITLES: Mapping[str, str] = {
 _STATES = ("answered", "cut off", "failed", "not asked")
 
 
-def line_width() -> int:
+def line_width(widest: int = _WIDEST) -> int:
     """Return the columns to write in: the terminal's, within what reads well."""
-    return max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns))
+    return max(_NARROWEST, min(widest, shutil.get_terminal_size((_WIDEST, 24)).columns))
 
 
 def cards_text(answer: Answer, width: int) -> str:

@@ -104,7 +104,7 @@ def validate(
     cleaned.counts["unknown element"] += unknown
     if cleaned.is_too_deep:
         return Verdict(is_valid=False, reason="nested too deeply")
-    reason = _find_code_outside(cleaned.resource, resource_type, release)
+    reason = find_code_outside(cleaned.resource, resource_type, release)
     if not reason and version is FhirVersion.DSTU2:
         reason = check_dstu2.find_fault(cleaned.resource, resource_type)
     elif not reason:
@@ -121,14 +121,15 @@ def warm_up() -> None:
 
 
 @cache
-def _model(resource_type: str, version: FhirVersion) -> Any:  # noqa: ANN401 - the library's declared types are not kept at run time
+def model_of(resource_type: str, version: FhirVersion) -> Any:  # noqa: ANN401 - the library's declared types are not kept at run time
+    """Return the model of a resource type in a release; raises ModuleNotFoundError where it has none."""
     module = importlib.import_module(f"{_PACKAGES[version]}.{resource_type.lower()}")
     return getattr(module, resource_type)
 
 
 @cache
 def _element_names(resource_type: str, version: FhirVersion) -> frozenset[str]:
-    fields = _model(resource_type, version).model_fields
+    fields = model_of(resource_type, version).model_fields
     return frozenset({str(part.alias or name) for name, part in fields.items()} | {"resourceType"})
 
 
@@ -146,7 +147,7 @@ def _read_part(resource: Json, resource_type: str, version: FhirVersion) -> tupl
     return part, sum(name not in known for name in resource)
 
 
-def _find_code_outside(resource: Json, resource_type: str, release: Release) -> str:
+def find_code_outside(resource: Json, resource_type: str, release: Release) -> str:
     """Return the element whose code is outside its value set, "" when there is none."""
     for element, codes in release.codes.get(resource_type, {}).items():
         code = resource.get(element)
@@ -175,7 +176,7 @@ def _find_fault(resource: Json, resource_type: str, version: FhirVersion, counts
     """
     for _ in range(_MOST_REPAIRS):
         try:
-            _model(resource_type, version).model_validate(resource)
+            model_of(resource_type, version).model_validate(resource)
         except ValidationError as error:
             if error.error_count() > _MOST_FAULTS:
                 return f"does not fit its FHIR {version} definition"

@@ -20,7 +20,10 @@ Reasons behind the choices:
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-_PATIENT = "patient={{context.patientId}}"
+PATIENT_TOKEN = "{{context.patientId}}"  # noqa: S105 - a token of a prefetch template
+"""What stands for the id of the patient in a template."""
+
+_PATIENT = f"patient={PATIENT_TOKEN}"
 
 PREFETCH_NEEDS: Mapping[str, str] = MappingProxyType(
     {
@@ -45,7 +48,7 @@ def prefetch_templates(iron_codes: Sequence[str], context_codes: Sequence[str]) 
     """Return the template of each key of `PREFETCH_NEEDS`; the codes are LOINC codes of Observations."""
     return MappingProxyType(
         {
-            "patient": "Patient/{{context.patientId}}",
+            "patient": f"Patient/{PATIENT_TOKEN}",
             "ironResults": _observations(iron_codes),
             "contextResults": _observations(context_codes),
             "conditions": f"Condition?{_PATIENT}&_count=200",

@@ -21,7 +21,7 @@ from cds_service.rendering.summary import fitted
 from cds_service.rendering.templates import CardTemplateError, Templates, read_templates
 from cds_service.resources import cards_dir
 
-__all__ = ["CardLibrary", "CardTemplateError", "RenderContext"]
+__all__ = ["CardLibrary", "CardTemplateError", "FixedParts", "RenderContext"]
 
 _INDICATORS: Mapping[Indicator, Literal["info", "warning", "critical"]] = {
     Indicator.INFO: "info",
@@ -42,7 +42,7 @@ class RenderContext:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fixed:
+class FixedParts:
     """The parts of a card that depend on nothing but its key and the canonical base."""
 
     source: Source
@@ -60,7 +60,7 @@ class CardLibrary:
     def __init__(self, templates: Templates, public_url: str | None = None) -> None:
         self._templates = templates
         self._public_url = public_url
-        self._fixed: dict[tuple[CardKey, str], _Fixed] = {}
+        self._fixed: dict[tuple[CardKey, str], FixedParts] = {}
         self._writers: dict[str, DetailWriter] = {}
 
     @classmethod
@@ -109,7 +109,7 @@ class CardLibrary:
             templates=self._templates,
         )
         summary, detail = self._texts(decision, assessment, knowledge)
-        fixed = self._fixed_parts(decision.key, context.canonical_base)
+        fixed = self.fixed_parts(decision.key, context.canonical_base)
         return Card(
             uuid=identity,
             summary=summary,
@@ -165,7 +165,8 @@ class CardLibrary:
             return ""
         return self._templates.phrases["summary.prefix_unknown"].constant
 
-    def _fixed_parts(self, key: CardKey, base: str) -> _Fixed:
+    def fixed_parts(self, key: CardKey, base: str) -> FixedParts:
+        """Return what every card of a key carries: its source and topic, override reasons and links."""
         fixed = self._fixed.get((key, base))
         if fixed is None:
             fixed = self._fixed[key, base] = _fixed_parts(
@@ -174,14 +175,14 @@ class CardLibrary:
         return fixed
 
 
-def _fixed_parts(templates: Templates, key: CardKey, base: str, public_url: str | None) -> _Fixed:
+def _fixed_parts(templates: Templates, key: CardKey, base: str, public_url: str | None) -> FixedParts:
     card, shared = templates.cards[key], templates.shared
     topic = Coding(code=key.topic_code, system=f"{base}/{shared['topic']['system']}", display=card.topic)
     reasons = dict(shared["override"]["all"])
     if card.overrides == "drug":
         reasons |= shared["override"]["drug"]
     system = f"{base}/{shared['override']['system']}"
-    return _Fixed(
+    return FixedParts(
         source=Source(label=shared["source"]["label"], url=shared["source"]["url"], topic=topic),
         override_reasons=tuple(Coding(code=c, system=system, display=d) for c, d in reasons.items()),
         links=(

@@ -243,6 +243,8 @@ class Stub(ThreadingHTTPServer):
     """The server; `asked` keeps method and path of each read and search."""
 
     daemon_threads = True
+    # All searches of a call come at once; a connection beyond the queue would wait for a second.
+    request_queue_size = 64
 
     def __init__(self, port: int, served: Mapping[str, Base]) -> None:
         super().__init__(("127.0.0.1", port), Handler)

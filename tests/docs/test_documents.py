@@ -11,7 +11,8 @@ import pytest
 
 from cds_service.cli import main
 from cds_service.clinical.assessment import CardKey
-from cds_service.settings import PREFIX, Settings
+from cds_service.settings import DOCTOR_TOKEN, PREFIX, Settings
+from tests.doctor_sample import in_document, sample
 from tests.harness import service_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ def test_every_setting_is_in_the_table_of_the_readme(setting: str) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_no_document_names_a_setting_that_does_not_exist(path: Path) -> None:
     named = set(re.findall(rf"\b{PREFIX}[A-Z_]*[A-Z]\b", path.read_text(encoding="utf-8")))
-    assert named <= set(SETTINGS)
+    assert named <= {*SETTINGS, DOCTOR_TOKEN}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -102,6 +103,10 @@ def test_the_answer_in_the_readme_is_the_one_that_comes() -> None:
     cards = service_in("UTC").send(sample.read_bytes()).cards
     heads = "".join(f"{card['indicator']}: {card['summary']}\n" for card in cards)
     assert f"```text\n{heads}```" in README
+
+
+def test_the_report_of_the_doctor_in_the_documents_is_the_one_that_comes() -> None:
+    assert in_document() == sample()
 
 
 def test_generated_parts_are_current_and_links_lead_somewhere() -> None:

@@ -658,7 +658,7 @@ def test_a_name_that_nobody_knows_is_a_failure(monkeypatch: pytest.MonkeyPatch) 
         raise socket.gaierror
 
     monkeypatch.setattr(egress.socket, "getaddrinfo", fail)
-    assert only("https://ehr.example.org/fhir").problem is FetchProblem.UNREACHABLE
+    assert only("https://ehr.example.org/fhir").problem is FetchProblem.NAME_UNKNOWN
 
 
 def test_the_name_is_resolved_once_and_no_second_answer_counts(
@@ -770,13 +770,13 @@ def test_tls_proves_the_name_and_not_the_pinned_address(certificate: Path, tls_p
     answer = fetch_by_tls(trusting, f"https://localhost:{tls_port}/fhir")
     assert answer.problem is None
     assert json.loads(answer.pages[0])["id"] == "localhost"
-    assert fetch_by_tls(trusting, f"https://127.0.0.1:{tls_port}/fhir").problem is FetchProblem.UNREACHABLE
+    assert fetch_by_tls(trusting, f"https://127.0.0.1:{tls_port}/fhir").problem is FetchProblem.NOT_TRUSTED
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_trusted(tls_port: int) -> None:
     source = HttpRecordSource()
     source.warm_up()
-    assert fetch_by_tls(source, f"https://localhost:{tls_port}/fhir").problem is FetchProblem.UNREACHABLE
+    assert fetch_by_tls(source, f"https://localhost:{tls_port}/fhir").problem is FetchProblem.NOT_TRUSTED
 
 
 def test_a_handshake_that_drips_does_not_hold_the_call() -> None:
