@@ -18,12 +18,17 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 BROWSER_STAMP := .venv/.browser
+CROSSCHECK := tests/crosscheck
+CROSSCHECK_STAMP := $(CROSSCHECK)/node_modules/.installed
+# Patients of `make crosscheck`; those that stand at a threshold are made in any case.
+PATIENTS ?= 10000
+SEED ?= 20261122
 FHIR_PORT ?= 8181
 CORE := cds_service/clinical/*,cds_service/knowledge/*,cds_service/protocol/*
 # Two workers halve the time on two cores; `make test PYTEST_WORKERS=0` runs in one process.
 PYTEST_WORKERS ?= 2
 
-.PHONY: help install serve test test-zone integration integration-table browser sample-fhir check format bench bench-check image wheel lock docs clean
+.PHONY: help install serve test test-zone crosscheck integration integration-table browser sample-fhir check format bench bench-check image wheel lock docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -49,6 +54,13 @@ test: $(STAMP) ## Run all tests with the coverage gates
 
 test-zone: $(STAMP) ## Run the tests again, without coverage, as if the machine stood in TZ
 	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadgroup -m 'not packaging and not integration and not browser'
+
+$(CROSSCHECK_STAMP): $(CROSSCHECK)/package-lock.json
+	cd $(CROSSCHECK) && npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=2 --fetch-timeout=60000
+	@touch $@
+
+crosscheck: $(STAMP) $(CROSSCHECK_STAMP) ## Compare the cards with a second implementation of the rules, in CQL (needs Node 20 and npm)
+	$(BIN)/python -m tests.crosscheck.run --patients $(PATIENTS) --seed $(SEED)
 
 integration: $(STAMP) ## Run the tests against a real FHIR server (needs Java 17 and Maven)
 	$(BIN)/python -m pytest -q -m integration tests/integration
@@ -99,4 +111,4 @@ lock: ## Write requirements/*.txt anew (needs uv)
 
 clean: ## Remove what the targets created, .venv included
 	rm -rf .venv dist .coverage .coverage.* .pytest-summary .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
-		tests/integration/hapi/build
+		tests/integration/hapi/build $(CROSSCHECK)/node_modules
