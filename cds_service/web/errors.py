@@ -28,6 +28,7 @@ _OBSTACLES: Mapping[IssueKind, str] = {
     IssueKind.SEARCH_FAILED: "incomplete",
     IssueKind.CUT_OFF: "incomplete",
     IssueKind.OTHER_PATIENT: "conflict",
+    IssueKind.REPLACED: "conflict",
     IssueKind.WRONG_SHAPE: "structure",
     IssueKind.FAILED_VALIDATION: "structure",
 }
