@@ -16,6 +16,7 @@ from cds_service.adapters.clock import FixedClock, SystemClock
 from cds_service.adapters.metrics import InProcessMetrics
 from cds_service.adapters.on_demand import OnDemandSource
 from cds_service.adapters.quiet import NothingKnown
+from cds_service.adapters.rate_limit import TokenBuckets
 from cds_service.assess import Answer, PatientView
 from cds_service.assess import assess as assess_patient
 from cds_service.clients import Clients
@@ -24,21 +25,36 @@ from cds_service.fhir import warm_up
 from cds_service.knowledge import Knowledge, load
 from cds_service.knowledge.local import without_snomed
 from cds_service.live import LiveClients
-from cds_service.ports import CallerRefusedError, Clock, Metrics, RecordSource, Refusal
+from cds_service.ports import (
+    CallerRefusedError,
+    CheckedReplayStore,
+    Clock,
+    Metrics,
+    RecordSource,
+    Refusal,
+    ReplayStore,
+)
 from cds_service.profile import ClientProfile
 from cds_service.rendering import CardLibrary
 from cds_service.settings import PREFIX, Settings, SettingsError
 from cds_service.web.audit import register_audit
 from cds_service.web.auth import Anybody, Callers, TokenCallers
 from cds_service.web.basis import basis_blueprint
-from cds_service.web.discovery import templates
+from cds_service.web.discovery import SERVICE_ID, templates
 from cds_service.web.errors import register_errors
 from cds_service.web.frame import register_frame
 from cds_service.web.logs import log_event
+from cds_service.web.operations import Page, Readiness, operations_blueprint
 from cds_service.web.pages import pages_blueprint
 from cds_service.web.service import Assess, service_blueprint
 
 _SHORTEST_KEY = 32
+# Restless legs on record and nothing else: the iron results are missing.
+_MADE_UP = (
+    b'{"patient":{"resourceType":"Patient","id":"readiness"},'
+    b'"conditions":{"resourceType":"Condition","id":"c1","subject":{"reference":"Patient/readiness"},'
+    b'"code":{"coding":[{"system":"http://hl7.org/fhir/sid/icd-10-cm","code":"G25.81"}]}}}'
+)
 
 
 def create_app(
@@ -60,6 +76,12 @@ def create_app(
     if audit is not None:
         source = AuditedSource(source, audit, moment)
     live = live_clients(settings, knowledge)
+    cards = CardLibrary.load(public_url=settings.public_url)
+    store = replay_store(settings, live)
+    metrics, page = (metrics, None) if metrics is not None else metrics_of(settings)
+    assess = assess or assess_with(
+        settings, live, clock=clock, knowledge=knowledge, source=source, cards=cards
+    )
     app = Flask("cds_service", static_folder=None)
     # Two slashes are part of an address here; by default Werkzeug would redirect them away.
     app.url_map.merge_slashes = False
@@ -67,21 +89,26 @@ def create_app(
     register_errors(app, max_body=settings.max_body)
     app.register_blueprint(
         service_blueprint(
-            assess=assess or assess_with(settings, live, clock=clock, knowledge=knowledge, source=source),
-            callers=callers_of(settings, live, source),
+            assess=assess,
+            callers=callers_of(settings, live, source, store),
             prefetch=templates(knowledge),
-            metrics=metrics or InProcessMetrics(),
+            metrics=metrics,
             max_body=settings.max_body,
         ),
     )
     app.register_blueprint(basis_blueprint(knowledge))
+    off = {} if settings.snomed else {"snomed": "off"}
     versions = {"service": __version__, "knowledge": knowledge.version}
-    app.register_blueprint(pages_blueprint(versions if settings.snomed else {**versions, "snomed": "off"}))
+    app.register_blueprint(pages_blueprint({**versions, **off}))
+    more = {"knowledge_hash": knowledge.hash, "cards": cards.version, "cards_hash": cards.hash}
+    readiness = Readiness(readiness_parts(assess, live, store, audit), timer)
+    app.register_blueprint(operations_blueprint({**versions, **more, **off}, readiness, page))
     register_frame(
         app,
         knowledge_version=knowledge.version,
         timer=timer,
         origins=partial(origins_for, live),
+        metrics=metrics,
     )
     if audit is not None:
         told = f"service {__version__}, knowledge {knowledge.version} ({knowledge.hash})"
@@ -122,16 +149,68 @@ def _tell_of_clients(fault: str) -> None:
         log_event("clients file read again")
 
 
-def callers_of(settings: Settings, live: LiveClients, source: RecordSource) -> Callers:
+def metrics_of(settings: Settings) -> tuple[Metrics, Page | None]:
+    """Return where counts go, and the page that shows them: in memory and unseen where metrics are off."""
+    if not settings.metrics:
+        return InProcessMetrics(), None
+    from cds_service.adapters.prometheus import PrometheusMetrics  # noqa: PLC0415 - loaded where it is on
+
+    metrics = PrometheusMetrics()
+    return metrics, metrics.page
+
+
+def readiness_parts(
+    assess: Assess, live: LiveClients, store: CheckedReplayStore | None, audit: ChainedLog | None
+) -> dict[str, Callable[[], None]]:
+    """Return a check for each part that calls need; it raises what is wrong."""
+    parts: dict[str, Callable[[], None]] = {"assessment": partial(_answer_a_made_up_patient, assess)}
+    if live.current().clients.files:
+        parts["clients"] = partial(_check_clients, live)
+    if store is not None:
+        parts["store"] = store.check
+    if audit is not None:
+        parts["audit"] = audit.check
+    return parts
+
+
+def _answer_a_made_up_patient(assess: Assess) -> None:
+    """Run knowledge, rules and wording once: this patient gets DATA-01, whatever a client has set."""
+    call = PatientView(SERVICE_ID, "readiness", "readiness", _MADE_UP)
+    if not assess(call).cards:
+        raise RuntimeError
+
+
+def _check_clients(live: LiveClients) -> None:
+    """Raise where the clients file was changed to one that is not taken."""
+    live.current()
+    if live.fault:
+        raise SettingsError(live.fault)
+
+
+def replay_store(settings: Settings, live: LiveClients) -> CheckedReplayStore | None:
+    """Return the store of used tokens, None where callers are not trusted by token."""
+    if not live.current().clients.is_authenticating or settings.store is None:
+        return None
+    from cds_service.adapters.store import SqlReplayStore, engine_of  # noqa: PLC0415 - on demand, as above
+
+    return SqlReplayStore(partial(engine_of, settings.store))
+
+
+def callers_of(
+    settings: Settings, live: LiveClients, source: RecordSource, store: ReplayStore | None
+) -> Callers:
     """Return who tells the clients apart: by token where one of them is trusted, else nobody does."""
-    if not live.current().clients.is_authenticating or settings.store is None or settings.public_url is None:
+    if store is None or settings.public_url is None:
         return Anybody()
     from cds_service.adapters.keys import KeySets  # noqa: PLC0415 - on demand, as above
-    from cds_service.adapters.store import SqlReplayStore, engine_of  # noqa: PLC0415 - the same
     from cds_service.adapters.tokens import TokenVerifier  # noqa: PLC0415 - the same
 
-    verifier = TokenVerifier(KeySets(source), SqlReplayStore(partial(engine_of, settings.store)))
-    return TokenCallers(verifier, lambda: live.current().clients.named, settings.public_url)
+    return TokenCallers(
+        TokenVerifier(KeySets(source), store),
+        TokenBuckets(settings.workers),
+        lambda: live.current().clients.named,
+        settings.public_url,
+    )
 
 
 def build_assess(
@@ -147,7 +226,8 @@ def build_assess(
     """
     knowledge = knowledge or load_knowledge(settings)
     live = live_clients(settings, knowledge)
-    return assess_with(settings, live, clock=clock, knowledge=knowledge, source=source)
+    cards = CardLibrary.load(public_url=settings.public_url)
+    return assess_with(settings, live, clock=clock, knowledge=knowledge, source=source, cards=cards)
 
 
 def assess_with(
@@ -157,10 +237,10 @@ def assess_with(
     clock: Clock | None,
     knowledge: Knowledge,
     source: RecordSource | None,
+    cards: CardLibrary,
 ) -> Callable[[PatientView], Answer]:
     """Return the use case for these clients."""
     clock = clock or system_clock(settings)
-    cards = CardLibrary.load(public_url=settings.public_url)
     completion = Completion(source, templates(knowledge)) if source is not None else None
 
     def assess(call: PatientView) -> Answer:

@@ -1,7 +1,7 @@
 """The use case: read what came, apply the rules, check fully what decided, word the cards."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -64,7 +64,8 @@ class PatientView:
 class Answer:
     """The cards, with the assessment and the facts behind them, and the explanation where one is wanted.
 
-    `unmapped` are the local codes that were recognised by their words alone.
+    `unmapped` are the local codes that were recognised by their words alone. `searches` are those on the
+    client's FHIR server, each as what hindered it, None where nothing did.
     """
 
     cards: tuple[Card, ...]
@@ -72,6 +73,7 @@ class Answer:
     facts: Facts
     unmapped: tuple[UnmappedCode, ...] = ()
     explanation: "Explanation | None" = None
+    searches: tuple[str | None, ...] = ()
 
 
 class RequiredDataMissing(Exception):
@@ -104,19 +106,29 @@ def assess(
         call, access, knowledge=knowledge, profile=profile, clock=clock, completion=completion
     )
     record, assessment = decide(record, knowledge, clock.today(), profile.policy)
-    facts, unmapped = record.facts, unmapped_codes(record)
     quiet_keys = frozenset(one.key for one in assessment.cards if _is_quiet(quiet, call, profile.name, one))
     explanation = None
     if call.is_explained or profile.is_explained:
-        explanation = _explanation(facts, assessment, knowledge, clock.today(), profile.policy, quiet_keys)
+        explanation = _explanation(
+            record.facts, assessment, knowledge, clock.today(), profile.policy, quiet_keys
+        )
+    silent = Answer(
+        cards=(),
+        assessment=assessment,
+        facts=record.facts,
+        unmapped=unmapped_codes(record),
+        explanation=explanation,
+        searches=tuple(fetched.problem for fetched in record.call.fetched),
+    )
     if assessment.outcome is Outcome.REQUIRED_DATA_MISSING:
-        raise RequiredDataMissing(assessment.missing, Answer((), assessment, facts, unmapped, explanation))
+        raise RequiredDataMissing(assessment.missing, silent)
     context = RenderContext(
         service_id=call.service_id,
         hook_instance=call.hook_instance,
         client=profile.name,
         patient_id=call.patient_id,
         canonical_base=canonical_base,
+        is_exposed=profile.is_exposed,
     )
     shown = tuple(
         cards.render(
@@ -129,7 +141,7 @@ def assess(
         for decision in assessment.cards
         if decision.key not in quiet_keys
     )
-    return Answer(shown, assessment, facts, unmapped, explanation)
+    return replace(silent, cards=shown)
 
 
 def _explanation(

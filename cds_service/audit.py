@@ -53,7 +53,8 @@ class AuditFact:
     """One thing that happened.
 
     `server` and `query` say where and what was asked of a FHIR server, `cards` are the uuids of the cards
-    that were sent, `reason` is a word of ours for what went wrong.
+    that were sent, `reason` is a word of ours for what went wrong. `client` has proved to be that client; it
+    counts where no `call` names one.
     """
 
     kind: AuditKind
@@ -65,6 +66,7 @@ class AuditFact:
     cards: tuple[str, ...] = ()
     reason: str = ""
     versions: str = ""
+    client: str = ""
 
 
 def audit_event(fact: AuditFact) -> Json:
@@ -113,7 +115,8 @@ def _coding(system: str, code: str, display: str) -> Json:
 
 def _agents(fact: AuditFact) -> list[Json]:
     """Return who asked and who answered, and the user for whom it was done."""
-    caller = fact.call.client if fact.call is not None and fact.call.client else "not authenticated"
+    proven = fact.call.client if fact.call is not None else fact.client
+    caller = proven or "not authenticated"
     ours, theirs = {"display": _OBSERVER}, {"display": fact.server or caller}
     asking, answering = (ours, theirs) if fact.kind in _OUTGOING else (theirs, ours)
     agents = [

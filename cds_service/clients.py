@@ -62,6 +62,7 @@ class _Entry(Part):
     trust: TrustPart | None = None
     origins: tuple[Annotated[str, StringConstraints(pattern=_ORIGIN)], ...] = ()
     silent: bool = False
+    rate_limit: int = Field(default=6000, ge=1, le=1_000_000)
     code_map: Annotated[str, _FILE] | None = None
 
 
@@ -191,6 +192,7 @@ def _default_profile(settings: Settings) -> ClientProfile:
         is_screening_on=fallback if settings.screening is None else settings.screening,
         order_codings=_codings(entry),
         fhir=_fhir_policy(entry.fhir, settings, settings.fhir_allow, FhirPolicy().budget_ms),
+        is_exposed=settings.is_exposed,
     )
 
 
@@ -206,6 +208,7 @@ def _profile(entry: _Entry, settings: Settings, default: ClientProfile, folder: 
         origins=frozenset(entry.origins),
         is_silent=entry.silent,
         is_explained=entry.explain,
+        rate_limit=entry.rate_limit,
         order_codings={**default.order_codings, **_codings(entry)},
         fhir=_fhir_policy(entry.fhir, settings, (), default.fhir.budget_ms),
         code_map=_code_map(entry, settings, folder),

@@ -37,6 +37,9 @@ class Metrics(Protocol):
     def count(self, name: str, **labels: str) -> None:
         """Add one to a counter."""
 
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Add one measured value, in the unit that the name ends in."""
+
 
 @dataclass(frozen=True, slots=True)
 class FhirAccess:
@@ -140,6 +143,30 @@ class Refusal(StrEnum):
     REPLAYED = "used before"
 
 
+class Declined(StrEnum):
+    """What was declined of a caller that is known, and why: for the audit log, the log and the counters."""
+
+    TOO_MANY = "too many calls"
+    OTHER_PATIENT = "Patient of another id than the context's"
+    OTHER_ACCESS = "access granted for another patient"
+
+
+class TooManyCallsError(Exception):
+    """A client called more often than it may; it may call again after `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        """Keep the time."""
+        super().__init__(Declined.TOO_MANY.value)
+        self.seconds = seconds
+
+
+class RateLimiter(Protocol):
+    """How many calls a client may make."""
+
+    def wait(self, name: str, per_minute: int) -> float:
+        """Return 0.0 and count a call of this client, or the seconds after which it may call again."""
+
+
 class CallerRefusedError(Exception):
     """The caller did not prove to be a client of ours; `issuer` only where it is one that we know."""
 
@@ -162,6 +189,13 @@ class ReplayStore(Protocol):
 
         Raises `StoreUnavailableError`.
         """
+
+
+class CheckedReplayStore(ReplayStore, Protocol):
+    """A store that can tell whether it would work now."""
+
+    def check(self) -> None:
+        """Raise `StoreUnavailableError` where it would not."""
 
 
 class CallerVerifier(Protocol):

@@ -70,7 +70,8 @@ class ClientProfile:
     `windows` are the look-backs, in days by id, that a site sets in place of those of the knowledge base.
     `code_map` says which standard codes the client's own codes count as. `origins` are the web pages that
     may read answers; a silent client gets no cards, the rules run and are counted.
-    `is_explained`: answers carry their explanation (docs/explain.md).
+    `is_explained`: answers carry their explanation (docs/explain.md). `rate_limit` is in calls a minute.
+    `is_exposed`: a development service that the network can reach; its cards say so.
     """
 
     name: str
@@ -82,6 +83,8 @@ class ClientProfile:
     trust: Trust | None = None
     origins: frozenset[str] = frozenset()
     is_silent: bool = False
+    rate_limit: int = 6000
+    is_exposed: bool = False
     code_map: CodeMap = EMPTY
     is_explained: bool = False
 

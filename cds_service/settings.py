@@ -103,6 +103,15 @@ class Settings(BaseModel):
     audit: Path | None = None
     audit_key_file: Path | None = None
     audit_days: int = Field(default=365, ge=1, le=36_500)
+    metrics: bool = False
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether this is the development profile, and others than this machine can reach it."""
+        return (
+            self.environment == "development"
+            and not ServerAddress("http", self.host, self.port, "").is_loopback
+        )
 
     @model_validator(mode="after")
     def _production_decides(self) -> Self:

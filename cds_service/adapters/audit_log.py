@@ -13,6 +13,7 @@ import hmac
 import json
 import os
 import re
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -71,6 +72,11 @@ class ChainedLog:
             self._number, self._hash = line["n"], line["hash"]
             if self._number % _HEAD_EVERY == 1:
                 self._told(Head(self._chain or "", self._number, self._hash))
+
+    def check(self) -> None:
+        """Raise OSError where no event could be written now: no folder, no right, no room."""
+        with tempfile.TemporaryFile(dir=self._folder) as file:
+            file.write(b"ready")
 
     def _begin(self) -> None:
         """Start a chain of this process's own: a fork copies the object, and two must not write one chain."""

@@ -20,6 +20,7 @@ from cds_service.assess import Answer, PatientView, RequiredDataMissing
 from cds_service.cli.audit import checked, purged, shipped
 from cds_service.cli.codes import codes_text
 from cds_service.cli.explain import cards_text, explain_text, line_width
+from cds_service.cli.metrics import metrics_hooks
 from cds_service.cli.policy import policy_text
 from cds_service.cli.shift import WRITTEN_FOR, write_shifted
 from cds_service.cli.store import ready_store, upgrade
@@ -42,6 +43,11 @@ from cds_service.web.discovery import HOOK
 from cds_service.web.errors import missing_outcome
 from cds_service.web.logs import log_to_stderr
 from cds_service.web.service import cards_response, patient_view
+
+EXPOSED = (
+    "Warning: the development profile answers whoever asks, and HOST opens it to the network. Not for use in "
+    "care; every card says so. RLS_CDS_ENVIRONMENT=production asks callers who they are."
+)
 
 PROBLEMS, UNUSABLE, DATA_MISSING = 1, 2, 3
 
@@ -92,13 +98,16 @@ def serve() -> None:
     clients = _usable(lambda: load_clients(settings))
     if clients.is_authenticating:
         _usable(lambda: ready_store(settings))
+    hooks = _usable(lambda: metrics_hooks(settings))
     log_to_stderr()
+    if settings.is_exposed:
+        click.echo(EXPOSED, err=True)
     click.echo(
         f"Serving http://{settings.host}:{settings.port}/cds-services ({settings.environment}"
         f"{'' if settings.snomed else ', SNOMED CT off'}), Ctrl+C stops",
         err=True,
     )
-    Server(settings, lambda: warm_app(settings)).run()
+    Server(settings, lambda: warm_app(settings), hooks).run()
 
 
 @main.command()

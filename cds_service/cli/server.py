@@ -12,6 +12,7 @@ from gunicorn.http import errors  # type: ignore[import-untyped] # the same
 from gunicorn.util import write_nonblock  # type: ignore[import-untyped] # the same
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped] # the same
 
+from cds_service.cli.metrics import Hooks
 from cds_service.protocol.outcome import Issue, operation_outcome
 from cds_service.settings import Settings
 from cds_service.web.http import JSON, STANDING
@@ -52,15 +53,21 @@ def error_answer(error: Exception) -> bytes:
 class Server(BaseApplication):  # type: ignore[misc] # its base is untyped
     """The server of one application, configured by our settings alone."""
 
-    def __init__(self, settings: Settings, build: Callable[[], WSGIApplication]) -> None:
-        """Keep what is needed; the application is built when the server starts."""
+    def __init__(
+        self, settings: Settings, build: Callable[[], WSGIApplication], hooks: Hooks | None = None
+    ) -> None:
+        """Keep what is needed; the application is built when the server starts.
+
+        `hooks` are functions that gunicorn calls, by the name of its setting.
+        """
         self.settings = settings
         self.build = build
+        self.hooks = hooks or {}
         super().__init__()
 
     def load_config(self) -> None:
         """Set gunicorn's options."""
-        for name, value in options(self.settings).items():
+        for name, value in (*options(self.settings).items(), *self.hooks.items()):
             if name in self.cfg.settings:  # the control socket is unknown to older releases
                 self.cfg.set(name, value)
 

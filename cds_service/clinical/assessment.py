@@ -105,6 +105,8 @@ class Line(StrEnum):
     ORDERS_NOT_READ = "orders-not-read"
     PARKINSON_NOT_CHECKED = "parkinson-not-checked"
     POSTPARTUM = "postpartum"
+    PATIENT_REPLACED = "patient-replaced"
+    PATIENT_INACTIVE = "patient-inactive"
     RECORD_ISSUES = "record-issues"
 
 

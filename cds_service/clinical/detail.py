@@ -245,6 +245,11 @@ def ferritin_high_line(picture: Picture) -> Iterator[DetailLine]:
 
 def unread_lines(picture: Picture) -> Iterator[DetailLine]:
     """Yield what was missing or could not be read."""
+    patient = picture.facts.patient
+    if any(issue.kind is IssueKind.REPLACED for issue in picture.facts.issues):
+        yield line(Line.PATIENT_REPLACED)
+    if patient is not None and patient.is_inactive:
+        yield line(Line.PATIENT_INACTIVE)
     if picture.facts.unreadable_medicines:
         yield line(Line.MEDICINES_UNREADABLE, count=str(picture.facts.unreadable_medicines))
     medicine_needs = (Need.MEDICATION_STATEMENTS, Need.MEDICATION_REQUESTS, Need.IRON_TREATMENTS)

@@ -367,12 +367,16 @@ class Sex(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PatientFact:
-    """The patient; `birth` None when the birth date is missing or unreadable."""
+    """The patient; `birth` None when the birth date is missing or unreadable.
+
+    `is_inactive`: the record is marked as not in use, which may mean that it was created by mistake.
+    """
 
     source: Source
     sex: Sex
     birth: PartialDate | None
     is_deceased: bool = False
+    is_inactive: bool = False
 
 
 class IssueKind(StrEnum):
@@ -381,6 +385,7 @@ class IssueKind(StrEnum):
     CLEANED = "cleaned up"
     SKIPPED = "skipped"
     OTHER_PATIENT = "belongs to another patient"
+    REPLACED = "replaced by another record"
     WRONG_SHAPE = "wrong shape"
     FAILED_VALIDATION = "not valid FHIR"
     UNKNOWN_VERSION = "FHIR version not read"

@@ -23,7 +23,14 @@ from cds_service.fhir.conditions import read_condition
 from cds_service.fhir.medicines import MedicineReader
 from cds_service.fhir.needs import Item, NeedsTable
 from cds_service.fhir.observations import ObservationReader
-from cds_service.fhir.others import read_allergy, read_family, read_order, read_patient, read_procedure
+from cds_service.fhir.others import (
+    is_replaced,
+    read_allergy,
+    read_family,
+    read_order,
+    read_patient,
+    read_procedure,
+)
 from cds_service.fhir.reading import Reading, is_switched_off
 from cds_service.knowledge import Knowledge
 
@@ -116,6 +123,10 @@ def _conditions(
 
 
 def _patient(items: Sequence[Item], reading: Reading) -> PatientFact | None:
+    """Return the patient; None where the record was merged into another, which alone must be used then."""
+    if any(is_replaced(item.resource) for item in items):
+        reading.issues.add(IssueKind.REPLACED, "Patient", "link: replaced by another Patient")
+        return None
     return read_patient(items[0], reading) if items else None
 
 

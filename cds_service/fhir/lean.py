@@ -259,6 +259,7 @@ class Resource(Lean, frozen=True):
     birthDate: str | None = None
     deceasedBoolean: bool | None = None
     deceasedDateTime: str | None = None
+    active: msgspec.Raw = ABSENT
     # Elements by which fhir.versions tells other releases; their contents are never used
     name: msgspec.Raw = ABSENT
     context: msgspec.Raw = ABSENT
@@ -270,7 +271,7 @@ class Resource(Lean, frozen=True):
     notPerformed: msgspec.Raw = ABSENT
     notGiven: msgspec.Raw = ABSENT
     wasNotGiven: msgspec.Raw = ABSENT
-    # Bundle and OperationOutcome
+    # Bundle and OperationOutcome; `link` is also an element of Patient
     type: msgspec.Raw = ABSENT
     total: msgspec.Raw = ABSENT
     link: list[msgspec.Raw] | None = None

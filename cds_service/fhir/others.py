@@ -2,6 +2,8 @@
 
 import re
 
+import msgspec
+
 from cds_service.clinical.facts import (
     AllergyFact,
     Certainty,
@@ -14,6 +16,7 @@ from cds_service.clinical.facts import (
     Verification,
 )
 from cds_service.fhir.conditions import is_active, verification
+from cds_service.fhir.decoding import UNREADABLE
 from cds_service.fhir.lean import CodeableConcept, Coding, Resource
 from cds_service.fhir.needs import Item
 from cds_service.fhir.products import coded_product, products_certainty
@@ -56,11 +59,33 @@ _FARTHER_WORDS = re.compile(r"\b(?:grand|great)|\bgrand\w+", re.IGNORECASE)
 _NOT_BLOOD_WORDS = re.compile(
     r"\bstep|\badopt|\bfoster|in-law|\bin law\b|\bspouse\b|\bhusband\b|\bwife\b|\bpartner\b", re.IGNORECASE
 )
+# Patient.link.type: "replace" in DSTU2.
+_REPLACED = frozenset({"replaced-by", "replace"})
+_FALSE = frozenset({b"false", b'"false"'})
+
+
+class _Link(msgspec.Struct, gc=False):
+    type: str | None = None
+
+
+_link = msgspec.json.Decoder(_Link)
 _SEXES = {sex.value: sex for sex in Sex}
 
 
+def is_replaced(resource: Resource) -> bool:
+    """Whether a Patient was merged into another one ("must no longer be used", Patient.link)."""
+    for raw in resource.link or ():
+        try:
+            link = _link.decode(raw)
+        except UNREADABLE:
+            continue
+        if _code(link.type) in _REPLACED:
+            return True
+    return False
+
+
 def read_patient(item: Item, reading: Reading) -> PatientFact:
-    """Return the patient: administrative sex, birth date of any precision, whether deceased."""
+    """Return the patient: administrative sex, birth date of any precision, whether deceased or inactive."""
     resource = item.resource
     gender = (resource.gender or "").strip().lower()
     if gender not in _SEXES and gender:
@@ -70,6 +95,7 @@ def read_patient(item: Item, reading: Reading) -> PatientFact:
         sex=_SEXES.get(gender, Sex.UNKNOWN),
         birth=reading.date(resource.birthDate, "Patient", "birthDate"),
         is_deceased=bool(resource.deceasedBoolean or (resource.deceasedDateTime or "").strip()),
+        is_inactive=bytes(resource.active) in _FALSE,
     )
 
 

@@ -38,7 +38,8 @@ class FhirAuthorization:
 class HookRequest:
     """One call of a service, its envelope checked; `prefetch` is the raw JSON object, None if absent.
 
-    `fhir_authorization` is None as well when it was granted for another patient than the context's.
+    `fhir_authorization` is None as well when it was granted for another patient than the context's, which
+    `is_access_for_another` tells.
     """
 
     hook: str
@@ -50,6 +51,7 @@ class HookRequest:
     fhir_authorization: FhirAuthorization | None
     extension: Mapping[str, Any]
     prefetch: msgspec.Raw | None
+    is_access_for_another: bool = False
 
     @property
     def version_hint(self) -> str | None:
@@ -84,6 +86,8 @@ def parse_hook_request(body: bytes, *, expected_hook: str) -> HookRequest:
     context = _context(members)
     patient_id = _required(context, "patientId", "context.")
     fhir_server = _optional(members, "fhirServer")
+    granted = members.get("fhirAuthorization")
+    authorization = _authorization(granted, fhir_server, patient_id)
     return HookRequest(
         hook=hook,
         hook_instance=_required(members, "hookInstance"),
@@ -91,9 +95,10 @@ def parse_hook_request(body: bytes, *, expected_hook: str) -> HookRequest:
         user_id=_required(context, "userId", "context."),
         encounter_id=_optional(context, "encounterId", "context."),
         fhir_server=fhir_server,
-        fhir_authorization=_authorization(members.get("fhirAuthorization"), fhir_server, patient_id),
+        fhir_authorization=authorization,
         extension=_extension(members.get("extension")),
         prefetch=_prefetch(prefetch),
+        is_access_for_another=granted is not None and authorization is None,
     )
 
 

@@ -32,13 +32,17 @@ _INDICATORS: Mapping[Indicator, Literal["info", "warning", "critical"]] = {
 
 @dataclass(frozen=True, slots=True)
 class RenderContext:
-    """What a card needs of the call: who asked, about whom, and the base of all our code systems."""
+    """What a card needs of the call: who asked, about whom, and the base of all our code systems.
+
+    `is_exposed`: a development service answers whom it does not know, and the card says so.
+    """
 
     service_id: str
     hook_instance: str
     client: str
     patient_id: str
     canonical_base: str
+    is_exposed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ class CardLibrary:
             templates=self._templates,
         )
         summary, detail = self._texts(decision, assessment, knowledge)
+        if context.is_exposed:
+            detail = f"{detail} {self._templates.phrases['detail.exposed'].constant}"
         fixed = self.fixed_parts(decision.key, context.canonical_base)
         return Card(
             uuid=identity,

@@ -29,25 +29,26 @@ def register_audit(app: Flask, audit: Audit, *, now: Callable[[], datetime], ver
 
 def _fact(response: Response, recorded: datetime, versions: str) -> AuditFact | None:
     """Return what happened; None where nothing was asked about anybody (pages, discovery, broken bodies)."""
-    refusal, identity = g.get("refusal"), g.get("identity")
-    if refusal is not None:
-        return AuditFact(AuditKind.REFUSAL, recorded, AuditOutcome.SERIOUS_FAILURE, reason=refusal)
-    kind = g.get("audit_kind")
+    kind, refusal, client = g.get("audit_kind"), g.get("refusal"), g.get("client")
     if kind is None:
         return None
+    if kind is AuditKind.REFUSAL:
+        return AuditFact(kind, recorded, AuditOutcome.SERIOUS_FAILURE, reason=refusal)
     status = response.status_code
     return AuditFact(
         kind=kind,
         recorded=recorded,
-        outcome=_outcome(status),
-        call=identity,
+        outcome=_outcome(status, refusal),
+        call=g.get("identity"),
+        client=client.name if client is not None else "",
         cards=tuple(g.get("card_uuids", ())),
-        reason="" if status < _FIRST_ERROR else f"answered with {status}",
+        reason=refusal or ("" if status < _FIRST_ERROR else f"answered with {status}"),
         versions=versions,
     )
 
 
-def _outcome(status: int) -> AuditOutcome:
-    if status < _FIRST_ERROR:
+def _outcome(status: int, refusal: str | None) -> AuditOutcome:
+    """Return how a call ended; one of whose data something was refused did not end well."""
+    if status < _FIRST_ERROR and refusal is None:
         return AuditOutcome.SUCCESS
     return AuditOutcome.MINOR_FAILURE if status < _FIRST_FAULT else AuditOutcome.SERIOUS_FAILURE

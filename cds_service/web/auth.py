@@ -5,7 +5,7 @@ from typing import Protocol
 
 from flask import g, request
 
-from cds_service.ports import CallerVerifier
+from cds_service.ports import CallerVerifier, RateLimiter, TooManyCallsError
 from cds_service.profile import ClientProfile
 
 
@@ -32,16 +32,24 @@ class TokenCallers:
     """Asks for the signed token of a client on every call."""
 
     def __init__(
-        self, verifier: CallerVerifier, clients: Callable[[], Sequence[ClientProfile]], base: str
+        self,
+        verifier: CallerVerifier,
+        limiter: RateLimiter,
+        clients: Callable[[], Sequence[ClientProfile]],
+        base: str,
     ) -> None:
-        """Keep the verifier; `clients` gives those of the moment, `base` is the service's public address."""
+        """Keep who decides; `clients` gives those of the moment, `base` is the service's public address."""
         self._verifier = verifier
+        self._limiter = limiter
         self._clients = clients
         self._base = base.rstrip("/")
 
     def caller(self, paths: Collection[str]) -> ClientProfile:
-        """Return the client of the token in the current request."""
+        """Return the client of the token in the current request; raises `TooManyCallsError` too."""
         headers = request.headers.getlist("Authorization")
         profile = self._verifier.caller(headers, paths, self._clients(), self._base)
         g.client = profile
+        seconds = self._limiter.wait(profile.name, profile.rate_limit)
+        if seconds > 0:
+            raise TooManyCallsError(seconds)
         return profile

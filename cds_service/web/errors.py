@@ -1,17 +1,31 @@
 """Every failure as an OperationOutcome: the status that fits, a sentence of ours, nothing that was sent."""
 
 import logging
+import math
 import traceback
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flask import Flask, Response, g
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import (
+    HTTPException,
+    InternalServerError,
+    MethodNotAllowed,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 
 from cds_service.assess import RequiredDataMissing
+from cds_service.audit import AuditKind
 from cds_service.clinical.facts import DataIssue, IssueKind
-from cds_service.ports import AuditUnavailableError, CallerRefusedError, StoreUnavailableError
+from cds_service.ports import (
+    AuditUnavailableError,
+    CallerRefusedError,
+    Declined,
+    StoreUnavailableError,
+    TooManyCallsError,
+)
 from cds_service.protocol.errors import BadRequest
 from cds_service.protocol.outcome import Issue, operation_outcome
 from cds_service.protocol.prefetch import prefetch_templates
@@ -28,6 +42,7 @@ _OBSTACLES: Mapping[IssueKind, str] = {
     IssueKind.SEARCH_FAILED: "incomplete",
     IssueKind.CUT_OFF: "incomplete",
     IssueKind.OTHER_PATIENT: "conflict",
+    IssueKind.REPLACED: "conflict",
     IssueKind.WRONG_SHAPE: "structure",
     IssueKind.FAILED_VALIDATION: "structure",
 }
@@ -43,6 +58,7 @@ def register_errors(app: Flask, *, max_body: int) -> None:
     app.register_error_handler(BadRequest, bad_request)
     app.register_error_handler(RequiredDataMissing, required_data_missing)
     app.register_error_handler(CallerRefusedError, caller_refused)
+    app.register_error_handler(TooManyCallsError, too_many_calls)
     app.register_error_handler(StoreUnavailableError, store_unavailable)
     app.register_error_handler(AuditUnavailableError, audit_unavailable)
     app.register_error_handler(RequestEntityTooLarge, too_large(max_body))
@@ -57,10 +73,18 @@ def bad_request(error: BadRequest) -> Response:
 
 def caller_refused(error: CallerRefusedError) -> Response:
     """Return 401, the same for every cause; the log alone gets the cause, and the issuer if it is known."""
-    g.refusal = error.refusal.value
+    g.refusal, g.audit_kind = error.refusal.value, AuditKind.REFUSAL
     log_event("caller refused", logging.WARNING, refusal=error.refusal.value, issuer=error.issuer or "")
     response = outcome_response(401, [_REFUSED])
     response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def too_many_calls(error: TooManyCallsError) -> Response:
+    """Return 429: the client is known, and calls more often than its entry allows."""
+    g.refusal, g.audit_kind = Declined.TOO_MANY.value, AuditKind.CALL
+    response = outcome_response(429, [Issue("throttled", "This client has made too many calls.")])
+    response.headers["Retry-After"] = str(math.ceil(error.seconds))
     return response
 
 
@@ -126,6 +150,9 @@ def too_large(limit: int) -> Callable[[RequestEntityTooLarge], Response]:
 def http_error(error: HTTPException) -> Response:
     """Return the answer to what Flask itself refuses."""
     status = error.code or 500
+    if isinstance(error, InternalServerError):
+        # What went wrong outside of a view, as while an answer was finished, comes wrapped into this.
+        return unexpected(error.original_exception or error)
     if isinstance(error, UnsupportedMediaType):
         return outcome_response(status, [Issue("not-supported", error.description or "")])
     if isinstance(error, MethodNotAllowed):
@@ -136,7 +163,7 @@ def http_error(error: HTTPException) -> Response:
     return outcome_response(status, [_ISSUES.get(status, _OTHER)])
 
 
-def unexpected(error: Exception) -> Response:
+def unexpected(error: BaseException) -> Response:
     """Return 500 with an incident id; the log gets the same id, the kind of error and the place in the code.
 
     Never the error's text nor the traceback's: both can repeat what a record holds.

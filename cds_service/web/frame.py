@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from flask import Flask, Response, g, request
 
+from cds_service.ports import Metrics
 from cds_service.profile import ClientProfile
 from cds_service.web.http import add_standing_headers
 from cds_service.web.logs import log_event
@@ -17,9 +18,9 @@ Origins = Callable[[ClientProfile | None], frozenset[str] | None]
 
 
 def register_frame(
-    app: Flask, *, knowledge_version: str, timer: Callable[[], float], origins: Origins
+    app: Flask, *, knowledge_version: str, timer: Callable[[], float], origins: Origins, metrics: Metrics
 ) -> None:
-    """Answer preflights, put the standing headers on every answer, log one line for it."""
+    """Answer preflights, put the standing headers on every answer, log one line for it and count it."""
 
     @app.before_request
     def begin() -> Response | None:
@@ -29,20 +30,32 @@ def register_frame(
 
     @app.after_request
     def finish(response: Response) -> Response:
-        client = g.get("client")
+        client, seconds = g.get("client"), timer() - g.began
+        route = request.url_rule.rule if request.url_rule else "unknown"
         log_event(
             "call",
             logging.INFO,
             method=request.method if request.method in _METHODS else "other",
-            route=request.url_rule.rule if request.url_rule else "unknown",
+            route=route,
             status=response.status_code,
-            duration_ms=round((timer() - g.began) * 1000, 2),
+            duration_ms=round(seconds * 1000, 2),
             cards=g.get("cards", []),
             issues=g.get("issues", []),
             knowledge=knowledge_version,
             client=client.name if client is not None else "",
+            **_particulars(),
         )
+        metrics.count("call", route=route, status=str(response.status_code))
+        metrics.observe("call_seconds", seconds, route=route)
+        if "refusal" in g:
+            metrics.count("refusal", cause=g.refusal)
         return add_standing_headers(response, origins(client))
+
+
+def _particulars() -> dict[str, str | int]:
+    """Return the fields of a log line that only some calls have."""
+    names = ("refusal", "searches", "searches_failed")
+    return {name: g.get(name) for name in names if name in g}
 
 
 def _preflight() -> Response:

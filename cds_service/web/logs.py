@@ -22,9 +22,12 @@ ALLOWED = frozenset(
         "knowledge",
         "method",
         "outcomes",
+        "part",
         "place",
         "refusal",
         "route",
+        "searches",
+        "searches_failed",
         "status",
     },
 )

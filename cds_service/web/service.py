@@ -7,7 +7,8 @@ from flask import Blueprint, Response, g
 
 from cds_service.assess import Answer, PatientView, RequiredDataMissing
 from cds_service.audit import AuditKind
-from cds_service.ports import Metrics
+from cds_service.clinical.facts import Facts, IssueKind
+from cds_service.ports import Declined, Metrics
 from cds_service.protocol.envelope import HookRequest, parse_hook_request
 from cds_service.protocol.feedback import parse_feedback
 from cds_service.protocol.responses import EXPLANATION, CardsResponse, to_json
@@ -44,13 +45,16 @@ def service_blueprint(
     def call() -> Response:
         client = callers.caller((_SERVICE,))
         g.audit_kind = AuditKind.CALL
-        view = patient_view(parse_hook_request(read_json_body(max_body), expected_hook=HOOK))
+        request = parse_hook_request(read_json_body(max_body), expected_hook=HOOK)
+        view = patient_view(request)
         if client is not None:
             view = replace(view, client=client.name)
         g.identity = view.identity
-        answer = _counted(assess, view, metrics)
-        _note_for_log(answer, metrics)
+        if request.is_access_for_another:
+            g.refusal = Declined.OTHER_ACCESS.value
+        answer = _noted(assess, view, metrics)
         if client is not None and client.is_silent:
+            metrics.count("silent", service=SERVICE_ID)
             return json_response(_NOTHING)
         g.card_uuids = [card.uuid for card in answer.cards]
         return json_response(to_json(cards_response(answer)))
@@ -95,27 +99,40 @@ def patient_view(call: HookRequest) -> PatientView:
     )
 
 
-def _counted(assess: Assess, view: PatientView, metrics: Metrics) -> Answer:
-    """Return the answer; its unmapped codes are counted also where required data is missing."""
+def _noted(assess: Assess, view: PatientView, metrics: Metrics) -> Answer:
+    """Return the answer, noted for the log and counted, also where required data is missing."""
     try:
         answer = assess(view)
     except RequiredDataMissing as error:
-        _count_unmapped(error.answer, metrics)
+        _note(error.answer, metrics)
         raise
-    _count_unmapped(answer, metrics)
+    _note(answer, metrics)
     return answer
 
 
-def _count_unmapped(answer: Answer, metrics: Metrics) -> None:
-    """Count each local code that only words told, under names of the knowledge base and never its own."""
-    for code in answer.unmapped:
-        metrics.count("unmapped_code", kind=code.kind.value, group=code.group)
-
-
-def _note_for_log(answer: Answer, metrics: Metrics) -> None:
-    """Keep for the log line which cards were shown and which kinds of data issues were met."""
+def _note(answer: Answer, metrics: Metrics) -> None:
+    """Keep which cards were shown and what was met on the way: names of ours and counts, nothing else."""
     shown = {card.source.topic.code for card in answer.cards if card.source.topic is not None}
     g.cards = [card.key.value for card in answer.assessment.cards if card.key.topic_code in shown]
     g.issues = sorted({issue.kind.value for issue in answer.facts.issues})
     for key in g.cards:
         metrics.count("card", service=SERVICE_ID, card=key)
+    for kind in g.issues:
+        metrics.count("data_issue", kind=kind)
+    # A local code is counted under names of the knowledge base, never its own.
+    for code in answer.unmapped:
+        metrics.count("unmapped_code", kind=code.kind.value, group=code.group)
+    if answer.searches:
+        g.searches = len(answer.searches)
+        g.searches_failed = sum(problem is not None for problem in answer.searches)
+    for problem in answer.searches:
+        metrics.count("search", outcome=problem or "answered")
+    if _is_of_another(answer.facts):
+        g.refusal = Declined.OTHER_PATIENT.value
+
+
+def _is_of_another(facts: Facts) -> bool:
+    """Whether a Patient came that is not the one of the context, and no other."""
+    return facts.patient is None and any(
+        issue.kind is IssueKind.OTHER_PATIENT and issue.resource_type == "Patient" for issue in facts.issues
+    )
