@@ -28,7 +28,7 @@ CORE := cds_service/clinical/*,cds_service/knowledge/*,cds_service/protocol/*
 # Two workers halve the time on two cores; `make test PYTEST_WORKERS=0` runs in one process.
 PYTEST_WORKERS ?= 2
 
-.PHONY: help install serve test test-zone crosscheck integration integration-table browser sample-fhir check format bench bench-check image wheel lock docs clean
+.PHONY: help install serve test test-zone crosscheck integration integration-table browser sample-fhir check format bench bench-check image wheel sbom lock docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -103,8 +103,15 @@ bench-check: $(STAMP) ## Fail when a CPU or memory ratio is beyond its bar times
 image: ## Build the container image, start it and fire a sample request at it (docker or buildah)
 	scripts/image.sh
 
-wheel: $(STAMP) ## Build dist/*.whl
-	$(BIN)/python -m hatchling build -t wheel
+# The time inside the archive: that of the last commit, so that whoever builds this commit gets the same bytes.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
+
+wheel: $(STAMP) ## Build dist/*.whl; the same sources give the same bytes (SOURCE_DATE_EPOCH)
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/python -m hatchling build -t wheel
+	@sha256sum dist/*.whl
+
+sbom: ## Write dist/sbom.cdx.json: what an installation of the runtime holds (CycloneDX; needs a package index)
+	PYTHON="$(PYTHON)" SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) scripts/sbom.sh
 
 lock: ## Write requirements/*.txt anew (needs uv)
 	scripts/lock.sh

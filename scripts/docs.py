@@ -1,7 +1,8 @@
 """Write the generated parts of the documents anew, or check that they are current.
 
     python scripts/docs.py           write
-    python scripts/docs.py --check   exit 1 if a part is out of date or a relative link leads nowhere
+    python scripts/docs.py --check   exit 1 if a part is out of date, a relative link leads nowhere, or a
+                                     table of evidence has a gap
 
 A generated part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`.
 """
@@ -11,12 +12,16 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import evidence
+import hazards
 import yaml
+from tables import shortened
+from tables import table as _table
 
 from cds_service.cli.sheet import sheet_for
 from cds_service.clinical.assessment import CardKey
@@ -134,7 +139,7 @@ def messy_lines_part(kind: str) -> str:
 
 
 def _shown_by(row: Mapping[str, Any]) -> str:
-    tests = [f"`{test.rpartition('/')[2]}`" for test in row["tests"]]
+    tests = [shortened(row["tests"])]
     cases = [f"case `{name}`" for name, case in _messy_cases().items() if row["id"] in case.get("lines", ())]
     return ", ".join([*tests, *cases])
 
@@ -155,12 +160,9 @@ def _issue(address: str) -> str:
     return f"[{owner}/{repository}#{number}]({address})"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + "\n"
-
-
 PARTS: Mapping[str, Callable[[], str]] = {
+    **evidence.PARTS,
+    **hazards.PARTS,
     "cards": cards_part,
     "factors": factors_part,
     "medicines": medicines_part,
@@ -214,6 +216,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     is_check = parser.parse_args().check
     found: list[str] = []
+    found.extend(evidence.gaps())
+    found.extend(hazards.gaps())
     texts = {path: path.read_text(encoding="utf-8") for path in documents()}
     found.extend(fault for path, text in texts.items() for fault in dead_links(path, text))
     wanted = {path: current(text) for path, text in texts.items()}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Write requirements/{runtime,dev,browser,build}.txt anew: every package pinned with its hashes, and no index address.
+# Write requirements/{runtime,dev,browser,build,sbom}.txt anew: every package pinned with its hashes, and no index address.
 # Needs uv. `scripts/lock.sh --upgrade` takes newer versions; without it only what must change changes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,6 +18,8 @@ compile pyproject.toml --extra browser --constraints requirements/dev.txt \
     --output-file requirements/browser.txt "$@"
 # What builds the wheel, for the image: the same versions as in the environment of the checks.
 compile - --constraints requirements/dev.txt --output-file requirements/build.txt <<<hatchling
+# What writes the bill of materials, in an environment of its own so that it does not list itself.
+compile - --output-file requirements/sbom.txt "$@" <<<'cyclonedx-bom>=7'
 
 if grep -nE 'https?://|--(extra-)?index-url|--find-links' requirements/*.txt; then
     echo "requirements/ must not name an index" >&2

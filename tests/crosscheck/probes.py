@@ -35,7 +35,7 @@ def threshold(name: str, before: str, beyond: str, **patient: object) -> Callabl
     """Register a probe under the name of its threshold."""
 
     def register(build: Probe) -> Probe:
-        THRESHOLDS.append(Threshold(name, before, beyond, build, **patient))  # type: ignore[arg-type]
+        THRESHOLDS.append(Threshold(name, before, beyond, build, **patient))  # type: ignore[arg-type] # the fields of one dataclass
         return build
 
     return register

@@ -40,6 +40,26 @@ def test_an_event_is_one_line_of_allowed_fields(caplog: pytest.LogCaptureFixture
     }
 
 
+def recorded(**fields: object) -> logging.LogRecord:
+    record = logging.LogRecord("cds_service", logging.INFO, "f.py", 1, "call", (), None)
+    record.fields = fields
+    return record
+
+
+def test_times_are_told_in_utc() -> None:
+    record = recorded(status=200)
+    record.created = 1795348800.5  # 22 November 2026, noon in Greenwich
+    assert line(record)["time"] == "2026-11-22T12:00:00.500+00:00"
+
+
+@pytest.mark.parametrize("text", ["a\nb", 'a"}\r\n{"event":"call"', "a\x1b[2J", "a\u2028b\x85c"])
+def test_no_value_can_begin_another_line(text: str) -> None:
+    written = JsonLines().format(recorded(route=text))
+    assert written.isascii()
+    assert written.isprintable()
+    assert json.loads(written)["route"] == text
+
+
 def test_a_foreign_line_says_only_where_it_came_from() -> None:
     try:
         int(CANARY)

@@ -1,11 +1,7 @@
 """Every line of the table of rules and clients is shown by tests that exist; a few are shown here."""
 
-import ast
-from functools import cache
-from pathlib import Path
-
 import pytest
-import yaml
+from proofs import is_proof
 
 from cds_service.assess import Answer
 from cds_service.clinical.facts import Presence
@@ -15,46 +11,15 @@ from tests.harness import service_in
 from tests.messy.cases import load_cases
 from tests.messy.lines import KINDS, Line, load_lines
 
-ROOT = Path(__file__).resolve().parents[2]
 CASES = load_cases()
 LINES = load_lines(CASES)
 ALL = [line for kind in KINDS for line in LINES[kind]]
-SCENARIOS = "scenario "
-
-
-@cache
-def functions(path: str) -> frozenset[str]:
-    """Return the names of the test functions of a file."""
-    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-
-
-@cache
-def scenarios() -> frozenset[str]:
-    """Return the numbers of all scenarios."""
-    files = (ROOT / "tests" / "scenarios").glob("*/*.yaml")
-    entries = [entry for file in files for entry in yaml.safe_load(file.read_text(encoding="utf-8"))]
-    return frozenset(str(entry["case"]) for entry in entries)
-
-
-def is_there(test: str) -> bool:
-    """Whether a test of the table exists."""
-    if test.startswith(SCENARIOS):
-        return test.removeprefix(SCENARIOS) in scenarios()
-    path, _, name = test.partition("::")
-    return (ROOT / path).is_file() and name in functions(path)
 
 
 @pytest.mark.parametrize("line", ALL, ids=lambda line: line.id)
 def test_every_line_is_shown_by_tests_that_exist(line: Line) -> None:
     assert line.tests
-    assert [test for test in line.tests if not is_there(test)] == []
-
-
-def test_a_test_that_is_not_there_is_noticed() -> None:
-    assert not is_there("tests/messy/test_lines.py::test_of_nothing")
-    assert not is_there("tests/messy/no_file.py::test_every_line_is_shown_by_tests_that_exist")
-    assert not is_there("scenario own-0")
+    assert [test for test in line.tests if not is_proof(test)] == []
 
 
 def test_every_line_has_one_name_and_cases_name_lines_only() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import site
 import subprocess
 import sys
@@ -17,16 +18,21 @@ ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("wheel")]
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("dist")
+def built(sources: Path, out: Path, **environment: str) -> Path:
+    """Return a wheel of a folder of sources."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)],
-        cwd=ROOT,
+        cwd=sources,
         check=True,
         capture_output=True,
+        env={**os.environ, **environment},
     )
     return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(ROOT, tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +141,36 @@ def test_the_wheel_assesses_its_own_sample(scripts: Path, tmp_path: Path) -> Non
     assert result.returncode == 0, result.stderr
     topics = [card["source"]["topic"]["code"] for card in json.loads(result.stdout)["cards"]]
     assert topics == ["IRON03", "DRUG01"]
+
+
+def checkout(to: Path, *, mode: int, time: int) -> Path:
+    """Copy the sources as another machine would have them: other times, modes and order of files."""
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        to.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, to / name)
+    for folder in ("cds_service", "cards", "fixtures"):
+        shutil.copytree(ROOT / folder, to / folder, ignore=shutil.ignore_patterns("__pycache__", "_cards"))
+    for path in sorted(to.rglob("*"), reverse=time % 2 == 0):
+        if path.is_file():
+            path.chmod(mode)
+            os.utime(path, (time, time))
+    return to
+
+
+def test_the_same_sources_give_the_same_bytes(tmp_path: Path) -> None:
+    ours = checkout(tmp_path / "ours" / "src", mode=0o644, time=1_700_000_001)
+    theirs = checkout(tmp_path / "theirs" / "a" / "longer" / "path", mode=0o600, time=1_600_000_000)
+    first = built(ours, tmp_path / "first", SOURCE_DATE_EPOCH="1795000000", TZ="UTC")
+    second = built(theirs, tmp_path / "second", SOURCE_DATE_EPOCH="1795000000", TZ="Pacific/Kiritimati")
+    assert first.name == second.name
+    assert first.read_bytes() == second.read_bytes()
+    with zipfile.ZipFile(first) as archive:
+        # 18 November 2026; a wheel has even seconds only.
+        assert {info.date_time for info in archive.infolist()} == {(2026, 11, 18, 11, 6, 40)}
+
+
+def test_other_sources_give_other_bytes(tmp_path: Path) -> None:
+    ours = checkout(tmp_path / "ours", mode=0o644, time=1_700_000_001)
+    first = built(ours, tmp_path / "first", SOURCE_DATE_EPOCH="1795000000")
+    (ours / "cds_service" / "ports.py").write_text("", encoding="utf-8")
+    assert built(ours, tmp_path / "second", SOURCE_DATE_EPOCH="1795000000").read_bytes() != first.read_bytes()

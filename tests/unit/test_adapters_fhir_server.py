@@ -92,6 +92,7 @@ def test_a_read_and_a_search_carry_token_and_media_type(stub: FhirStub) -> None:
         assert seen.headers["accept-encoding"] == "identity"
         assert seen.headers["cache-control"] == "no-cache"
         assert seen.headers["host"] == stub.base.split("/")[2]
+        assert seen.headers["user-agent"].startswith("rls-iron-cds/")
         assert "cookie" not in seen.headers
 
 

@@ -1,0 +1,48 @@
+"""What is reachable: the documented addresses and methods, and nothing that a framework brings along."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cds_service.app import create_app
+from cds_service.settings import Settings
+from tests.http.conftest import Web
+from tests.http.requests import CANARY, SERVICE, call_body, outcome
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_address_is_documented_and_every_documented_one_is_there() -> None:
+    app = create_app(Settings())
+    reachable = {
+        (method, rule.rule.replace("//", "/"))
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    documented = set(re.findall(r"^\| `(GET|POST) (/\S*)` \|", README, re.MULTILINE))
+    assert reachable == documented
+
+
+@pytest.mark.parametrize("method", ["TRACE", "TRACK", "CONNECT", "PATCH"])
+@pytest.mark.parametrize("path", ["/", "/healthz", "/cds-services", SERVICE])
+def test_no_other_method_is_answered(web: Web, method: str, path: str) -> None:
+    response = web.client.open(path, method=method, headers={"X-Echo": CANARY})
+    assert outcome(response, 405)[0]["code"] == "not-supported"
+
+
+@pytest.mark.parametrize("path", ["/static/app.js", "/console", "/.env", "/cds-services/../.env"])
+def test_nothing_else_is_served(web: Web, path: str) -> None:
+    assert outcome(web.client.get(path), 404)[0]["code"] == "not-found"
+
+
+def test_a_debug_switch_of_the_framework_shows_nothing(
+    make_web: Callable[..., Web], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    web = make_web(error=ValueError(CANARY))
+    response = web.client.post(SERVICE, json=call_body())
+    (issue,) = outcome(response, 500)
+    assert issue["code"] == "exception"
+    assert web.client.get("/console").status_code == 404
