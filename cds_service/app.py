@@ -1,13 +1,17 @@
 """The composition root: settings and collaborators in, a Flask application out."""
 
 import logging
+import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from flask import Flask
 
 from cds_service import __version__
+from cds_service.adapters.audit_log import ChainedLog, Head, moment
+from cds_service.adapters.audited import AuditedSource
 from cds_service.adapters.clock import FixedClock, SystemClock
 from cds_service.adapters.metrics import InProcessMetrics
 from cds_service.adapters.on_demand import OnDemandSource
@@ -24,13 +28,17 @@ from cds_service.ports import CallerRefusedError, Clock, Metrics, RecordSource, 
 from cds_service.profile import ClientProfile
 from cds_service.rendering import CardLibrary
 from cds_service.settings import PREFIX, Settings, SettingsError
+from cds_service.web.audit import register_audit
 from cds_service.web.auth import Anybody, Callers, TokenCallers
+from cds_service.web.basis import basis_blueprint
 from cds_service.web.discovery import templates
 from cds_service.web.errors import register_errors
 from cds_service.web.frame import register_frame
 from cds_service.web.logs import log_event
 from cds_service.web.pages import pages_blueprint
 from cds_service.web.service import Assess, service_blueprint
+
+_SHORTEST_KEY = 32
 
 
 def create_app(
@@ -48,6 +56,9 @@ def create_app(
     """
     knowledge = load_knowledge(settings)
     source = source or OnDemandSource()
+    audit = audit_log(settings)
+    if audit is not None:
+        source = AuditedSource(source, audit, moment)
     live = live_clients(settings, knowledge)
     app = Flask("cds_service", static_folder=None)
     # Two slashes are part of an address here; by default Werkzeug would redirect them away.
@@ -63,6 +74,7 @@ def create_app(
             max_body=settings.max_body,
         ),
     )
+    app.register_blueprint(basis_blueprint(knowledge))
     versions = {"service": __version__, "knowledge": knowledge.version}
     app.register_blueprint(pages_blueprint(versions if settings.snomed else {**versions, "snomed": "off"}))
     register_frame(
@@ -71,6 +83,9 @@ def create_app(
         timer=timer,
         origins=partial(origins_for, live),
     )
+    if audit is not None:
+        told = f"service {__version__}, knowledge {knowledge.version} ({knowledge.hash})"
+        register_audit(app, audit, now=moment, versions=told)
     return app
 
 
@@ -145,7 +160,7 @@ def assess_with(
 ) -> Callable[[PatientView], Answer]:
     """Return the use case for these clients."""
     clock = clock or system_clock(settings)
-    cards = CardLibrary.load()
+    cards = CardLibrary.load(public_url=settings.public_url)
     completion = Completion(source, templates(knowledge)) if source is not None else None
 
     def assess(call: PatientView) -> Answer:
@@ -159,7 +174,7 @@ def assess_with(
             quiet=NothingKnown(),
             cards=cards,
             canonical_base=settings.canonical_base,
-            completion=completion,
+            completion=completion and replace(completion, local_codes=serving.local_codes[profile.name]),
         )
 
     return assess
@@ -176,6 +191,32 @@ def profile_for(call: PatientView, clients: Clients) -> ClientProfile:
         return clients.called(call.client)
     except SettingsError:
         raise CallerRefusedError(Refusal.UNKNOWN_ISSUER) from None
+
+
+def audit_log(settings: Settings) -> ChainedLog | None:
+    """Return the audit log of `RLS_CDS_AUDIT`, None where none is kept; raises `SettingsError`."""
+    if settings.audit is None:
+        return None
+    if not settings.audit.is_dir() or not os.access(settings.audit, os.W_OK):
+        raise SettingsError(f"{PREFIX}AUDIT: no folder in which this user may write")
+    return ChainedLog(settings.audit, key=audit_key(settings), told=_tell_head)
+
+
+def audit_key(settings: Settings) -> bytes:
+    """Return the key of the chain, b"" without one; raises `SettingsError`."""
+    if settings.audit_key_file is None:
+        return b""
+    try:
+        key = settings.audit_key_file.read_bytes().strip()
+    except OSError as error:
+        raise SettingsError(f"{PREFIX}AUDIT_KEY_FILE: cannot be read ({type(error).__name__})") from None
+    if len(key) < _SHORTEST_KEY:
+        raise SettingsError(f"{PREFIX}AUDIT_KEY_FILE: must hold at least {_SHORTEST_KEY} bytes")
+    return key
+
+
+def _tell_head(head: Head) -> None:
+    log_event("audit head", head=str(head))
 
 
 def origins_for(live: LiveClients, client: ClientProfile | None) -> frozenset[str] | None:

@@ -1,15 +1,25 @@
 """The use case: read what came, apply the rules, check fully what decided, word the cards."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from cds_service.clinical.assessment import Assessment, CardDecision, Outcome, Policy, RlsStatus
+from cds_service.audit import CallIdentity
+from cds_service.clinical.assessment import (
+    Assessment,
+    CardDecision,
+    CardKey,
+    Outcome,
+    Policy,
+    RlsStatus,
+)
 from cds_service.clinical.evaluate import evaluate
 from cds_service.clinical.facts import Facts
 from cds_service.completion import Completion, complete
-from cds_service.fhir import Record, open_record
+from cds_service.fhir import Record, UnmappedCode, open_record, unmapped_codes
 from cds_service.knowledge import Knowledge
 from cds_service.ports import Clock, FhirAccess, Quiet
 from cds_service.profile import ClientProfile, FhirPolicy
@@ -19,6 +29,9 @@ from cds_service.protocol.responses import Card
 from cds_service.rendering import CardLibrary, RenderContext
 from cds_service.rendering.identity import fingerprint
 
+if TYPE_CHECKING:
+    from cds_service.explain import Explanation
+
 
 @dataclass(frozen=True, slots=True)
 class PatientView:
@@ -27,6 +40,7 @@ class PatientView:
     `client` is the name of a caller that has proved to be that client, None for anybody else.
 
     `authorization` gives access to `fhir_server` for this patient; None where the call grants none.
+    `is_explained`: explain the answer whatever the client's profile says.
     """
 
     service_id: str
@@ -37,15 +51,27 @@ class PatientView:
     version_hint: str | None = None
     client: str | None = None
     authorization: FhirAuthorization | None = None
+    user_id: str = ""
+    is_explained: bool = False
+
+    @property
+    def identity(self) -> CallIdentity:
+        """Who calls for whom, for the audit log."""
+        return CallIdentity(self.hook_instance, self.patient_id, self.user_id, self.client or "")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The cards, with the assessment and the facts that explain them."""
+    """The cards, with the assessment and the facts behind them, and the explanation where one is wanted.
+
+    `unmapped` are the local codes that were recognised by their words alone.
+    """
 
     cards: tuple[Card, ...]
     assessment: Assessment
     facts: Facts
+    unmapped: tuple[UnmappedCode, ...] = ()
+    explanation: "Explanation | None" = None
 
 
 class RequiredDataMissing(Exception):
@@ -73,31 +99,15 @@ def assess(
 
     Without `completion`, or where the profile allows no server, the prefetch is all there is.
     """
-    record = open_record(
-        call.prefetch,
-        own_keys=PREFETCH_NEEDS,
-        patient_id=call.patient_id,
-        fhir_server=call.fhir_server,
-        version_hint=call.version_hint,
-        knowledge=knowledge,
-        zone=clock.zone,
-        today=clock.today(),
-    )
-    access = fhir_access(call, profile.fhir)
-    if completion is not None and access is not None:
-        record = complete(
-            record,
-            access,
-            completion,
-            budget_ms=profile.fhir.budget_ms,
-            is_of_use=lambda found: _may_change_cards(
-                evaluate(found.facts, knowledge, today=clock.today(), policy=profile.policy)
-            ),
-        )
+    record = gather(call, knowledge, profile, clock, completion)
     record, assessment = _decide(record, knowledge, clock.today(), profile.policy)
-    facts = record.facts
+    facts, unmapped = record.facts, unmapped_codes(record)
+    quiet_keys = frozenset(one.key for one in assessment.cards if _is_quiet(quiet, call, profile.name, one))
+    explanation = None
+    if call.is_explained or profile.is_explained:
+        explanation = _explanation(facts, assessment, knowledge, clock.today(), profile.policy, quiet_keys)
     if assessment.outcome is Outcome.REQUIRED_DATA_MISSING:
-        raise RequiredDataMissing(assessment.missing, Answer((), assessment, facts))
+        raise RequiredDataMissing(assessment.missing, Answer((), assessment, facts, unmapped, explanation))
     context = RenderContext(
         service_id=call.service_id,
         hook_instance=call.hook_instance,
@@ -114,9 +124,55 @@ def assess(
             context=context,
         )
         for decision in assessment.cards
-        if not _is_quiet(quiet, call, profile.name, decision)
+        if decision.key not in quiet_keys
     )
-    return Answer(shown, assessment, facts)
+    return Answer(shown, assessment, facts, unmapped, explanation)
+
+
+def gather(
+    call: PatientView,
+    knowledge: Knowledge,
+    profile: ClientProfile,
+    clock: Clock,
+    completion: Completion | None,
+) -> Record:
+    """Return the record of a call: what it brought, and what its FHIR server adds where one may be asked."""
+    record = open_record(
+        call.prefetch,
+        own_keys=PREFETCH_NEEDS,
+        patient_id=call.patient_id,
+        fhir_server=call.fhir_server,
+        version_hint=call.version_hint,
+        knowledge=knowledge,
+        zone=clock.zone,
+        today=clock.today(),
+    )
+    access = fhir_access(call, profile.fhir)
+    if completion is None or access is None:
+        return record
+    return complete(
+        record,
+        access,
+        completion,
+        budget_ms=profile.fhir.budget_ms,
+        is_of_use=lambda found: _may_change_cards(
+            evaluate(found.facts, knowledge, today=clock.today(), policy=profile.policy)
+        ),
+    )
+
+
+def _explanation(
+    facts: Facts,
+    assessment: Assessment,
+    knowledge: Knowledge,
+    today: date,
+    policy: Policy,
+    quiet: Collection[CardKey],
+) -> "Explanation":
+    """Return why the answer is as it is."""
+    from cds_service.explain import explain  # noqa: PLC0415 - most deployments explain nothing
+
+    return explain(facts, assessment, knowledge, today=today, policy=policy, quiet=quiet)
 
 
 def fhir_access(call: PatientView, policy: FhirPolicy) -> FhirAccess | None:
@@ -129,10 +185,10 @@ def fhir_access(call: PatientView, policy: FhirPolicy) -> FhirAccess | None:
     if address is None:
         return None
     if authorization is None:
-        return FhirAccess(address) if policy.is_open_allowed else None
+        return FhirAccess(address, call=call.identity) if policy.is_open_allowed else None
     if authorization.expires_in is not None and authorization.expires_in <= 0:
         return None
-    return FhirAccess(address, authorization.access_token)
+    return FhirAccess(address, authorization.access_token, call.identity)
 
 
 def _may_change_cards(assessment: Assessment) -> bool:

@@ -17,6 +17,9 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from cds_service.addresses import ServerAddress
 from cds_service.clinical.assessment import Order
 from cds_service.knowledge import load
+from cds_service.knowledge.code_map import EMPTY, CodeMap
+from cds_service.knowledge.code_map_file import CodeMapError, read_code_map
+from cds_service.knowledge.local import without_snomed
 from cds_service.knowledge.terminology import SNOMED_CT
 from cds_service.policy import SitePolicy, read_policy
 from cds_service.profile import ClientProfile, FhirPolicy, OrderCoding, Trust
@@ -26,6 +29,7 @@ from cds_service.trust import TrustPart, are_apart, trust_of
 
 _PACKAGED = "profiles/default.toml"
 _DEFAULT = "default"
+_MOST_FAULTS = 20
 _FILE = StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$")
 _ORIGIN = r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$"
 _TEXT = StringConstraints(min_length=1, max_length=500)
@@ -51,12 +55,14 @@ class _Entry(Part):
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
     screening: bool | None = None
+    explain: bool = False
     orders: dict[Order, tuple[_OrderCoding, ...]] = Field(default_factory=dict)
     fhir: _Fhir = _Fhir()
     policy: Annotated[str, _FILE] | None = None
     trust: TrustPart | None = None
     origins: tuple[Annotated[str, StringConstraints(pattern=_ORIGIN)], ...] = ()
     silent: bool = False
+    code_map: Annotated[str, _FILE] | None = None
 
 
 class _File(Part):
@@ -160,7 +166,7 @@ def read_clients(text: str, settings: Settings, default: ClientProfile, folder: 
 def _files(entry: _Entry) -> list[str]:
     """Return the names of the files that an entry refers to."""
     keys = entry.trust.keys_file if entry.trust is not None else None
-    return [name for name in (entry.policy, keys) if name is not None]
+    return [name for name in (entry.policy, entry.code_map, keys) if name is not None]
 
 
 def _refuse_snomed(profiles: Iterable[ClientProfile]) -> None:
@@ -199,8 +205,10 @@ def _profile(entry: _Entry, settings: Settings, default: ClientProfile, folder: 
         trust=_trust(entry, settings, folder),
         origins=frozenset(entry.origins),
         is_silent=entry.silent,
+        is_explained=entry.explain,
         order_codings={**default.order_codings, **_codings(entry)},
         fhir=_fhir_policy(entry.fhir, settings, (), default.fhir.budget_ms),
+        code_map=_code_map(entry, settings, folder),
     )
 
 
@@ -208,6 +216,21 @@ def _trust(entry: _Entry, settings: Settings, folder: Path) -> Trust | None:
     if entry.trust is None:
         return None
     return trust_of(entry.trust, settings, folder, f"{PREFIX}CLIENTS: client {entry.name}: trust")
+
+
+def _code_map(entry: _Entry, settings: Settings, folder: Path) -> CodeMap:
+    if entry.code_map is None:
+        return EMPTY
+    subject = f"{PREFIX}CLIENTS: client {entry.name}: {entry.code_map}"
+    known = load() if settings.snomed else without_snomed(load())
+    text = read_text(folder / entry.code_map, subject)
+    try:
+        return read_code_map(text, known.terminology)
+    except CodeMapError as error:
+        told = "\n  ".join(error.faults[:_MOST_FAULTS])
+        more = len(error.faults) - _MOST_FAULTS
+        tail = f"\n  and {more} more: rls-cds codes check tells all" if more > 0 else ""
+        raise SettingsError(f"{subject}:\n  {told}{tail}") from None
 
 
 def _policy(entry: _Entry, folder: Path) -> SitePolicy:

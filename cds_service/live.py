@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cds_service.clients import Clients, load_clients
+from cds_service.clinical.facts import Analyte
+from cds_service.completion import LocalCodes
 from cds_service.knowledge import Knowledge
 from cds_service.knowledge.local import with_windows
 from cds_service.profile import ClientProfile
@@ -23,19 +25,25 @@ Mark = tuple[tuple[int, int, int] | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """One state of the clients file, with the knowledge of each client by its name."""
+    """One state of the clients file, with the knowledge and the local result codes of each client by name."""
 
     clients: Clients
     knowledge: Mapping[str, Knowledge]
+    local_codes: Mapping[str, LocalCodes]
 
 
 def serving_of(clients: Clients, knowledge: Knowledge) -> Serving:
     """Return the clients with the knowledge base as each of them has set it."""
-    return Serving(clients, {one.name: _knowledge_of(one, knowledge) for one in clients.all})
+    own = {one.name: _knowledge_of(one, knowledge) for one in clients.all}
+    return Serving(clients, own, {name: _local_codes(one) for name, one in own.items()})
 
 
 def _knowledge_of(profile: ClientProfile, knowledge: Knowledge) -> Knowledge:
-    return with_windows(knowledge, profile.windows)
+    return with_windows(knowledge, profile.windows).with_code_map(profile.code_map)
+
+
+def _local_codes(knowledge: Knowledge) -> LocalCodes:
+    return {Analyte(name): codes for name, codes in knowledge.terminology.local_results().items()}
 
 
 class LiveClients:

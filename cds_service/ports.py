@@ -9,6 +9,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from cds_service.addresses import ServerAddress
+from cds_service.audit import AuditFact, CallIdentity
 from cds_service.profile import ClientProfile, Trust
 
 
@@ -39,10 +40,11 @@ class Metrics(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FhirAccess:
-    """A FHIR server that may be asked, and the token for it; None where the server is open."""
+    """A FHIR server that may be asked, the token for it (None where it is open), and for whom it is asked."""
 
     address: ServerAddress
     token: str | None = field(default=None, repr=False)
+    call: CallIdentity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,3 +183,14 @@ class KeySource(Protocol):
 
         Raises `StoreUnavailableError` when no key set of the client could ever be read.
         """
+
+
+class AuditUnavailableError(Exception):
+    """An event could not be written down, so that what it tells of must not happen."""
+
+
+class Audit(Protocol):
+    """Where it is written down who did what for whom."""
+
+    def record(self, fact: AuditFact) -> None:
+        """Write one event; raises `AuditUnavailableError`."""

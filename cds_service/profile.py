@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from cds_service.addresses import ServerAddress, parse_address
 from cds_service.clinical.assessment import CardKey, Policy
+from cds_service.knowledge.code_map import EMPTY, CodeMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,9 @@ class ClientProfile:
     """One client's decisions; `order_codings` maps an `Order` value to the codings of its suggestion.
 
     `windows` are the look-backs, in days by id, that a site sets in place of those of the knowledge base.
-    `origins` are the web pages that may read answers; a silent client gets no cards, the rules run and are
-    counted.
+    `code_map` says which standard codes the client's own codes count as. `origins` are the web pages that
+    may read answers; a silent client gets no cards, the rules run and are counted.
+    `is_explained`: answers carry their explanation (docs/explain.md).
     """
 
     name: str
@@ -80,6 +82,8 @@ class ClientProfile:
     trust: Trust | None = None
     origins: frozenset[str] = frozenset()
     is_silent: bool = False
+    code_map: CodeMap = EMPTY
+    is_explained: bool = False
 
     @property
     def policy(self) -> Policy:

@@ -97,6 +97,9 @@ class Settings(BaseModel):
     public_url: Annotated[str, StringConstraints(pattern=_PUBLIC_ADDRESS)] | None = None
     store: Annotated[str, StringConstraints(pattern=_STORE, max_length=2000)] | None = None
     snomed: bool = True
+    audit: Path | None = None
+    audit_key_file: Path | None = None
+    audit_days: int = Field(default=365, ge=1, le=36_500)
 
     @model_validator(mode="after")
     def _production_decides(self) -> Self:
@@ -115,6 +118,7 @@ class Settings(BaseModel):
                 self.public_url is not None and self.public_url.startswith("https://")
             ),
             "STORE must name the store of used tokens in production": self.store is not None,
+            "AUDIT must name the folder of the audit log in production": self.audit is not None,
             "FHIR_ALLOW is for development only; in production each client names its own servers": (
                 not self.fhir_allow
             ),

@@ -7,18 +7,24 @@ A generated part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -
 """
 
 import argparse
+import json
 import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from cds_service.clinical.assessment import CardKey
+from cds_service.explain.model import json_schema
 from cds_service.knowledge import load
 from cds_service.web.discovery import templates
 
 ROOT = Path(__file__).resolve().parent.parent
+MESSY = ROOT / "tests" / "messy"
 PART = re.compile(
     r"(?P<open><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<close><!-- end: (?P=name) -->)", re.DOTALL
 )
@@ -122,6 +128,45 @@ def windows_part() -> str:
     )
 
 
+def messy_cases_part() -> str:
+    """Return the table of reported problems, each with its sources and what the service does."""
+    return _table(
+        ("problem", "reported in", "what the service does", "test"),
+        (
+            (case["problem"], ", ".join(map(_issue, _listed(case["source"]))), case["does"], f"`{name}`")
+            for name, case in _messy_cases().items()
+        ),
+    )
+
+
+def messy_lines_part(kind: str) -> str:
+    """Return the table of the lines of one kind, each with the tests and cases that show it."""
+    rows = yaml.safe_load((MESSY / "lines.yaml").read_text(encoding="utf-8"))[kind]
+    return _table(("line", "what holds", "shown by"), ((r["id"], r["what"], _shown_by(r)) for r in rows))
+
+
+def _shown_by(row: Mapping[str, Any]) -> str:
+    tests = [f"`{test.rpartition('/')[2]}`" for test in row["tests"]]
+    cases = [f"case `{name}`" for name, case in _messy_cases().items() if row["id"] in case.get("lines", ())]
+    return ", ".join([*tests, *cases])
+
+
+@cache
+def _messy_cases() -> Mapping[str, Any]:
+    files = sorted((MESSY / "cases").glob("*.yaml"))
+    return {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in files}
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+def _issue(address: str) -> str:
+    """Return a link to an issue, written as owner/repository#number."""
+    owner, repository, _, number = address.removeprefix("https://github.com/").split("/")
+    return f"[{owner}/{repository}#{number}]({address})"
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines) + "\n"
@@ -132,11 +177,25 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "factors": factors_part,
     "links": links_part,
     "medicines": medicines_part,
+    "messy-cases": messy_cases_part,
+    "messy-clients": partial(messy_lines_part, "clients"),
+    "messy-reading": partial(messy_lines_part, "reading"),
     "overrides": overrides_part,
     "prefetch": prefetch_part,
     "thresholds": thresholds_part,
     "windows": windows_part,
 }
+
+
+def schema_of_explanations() -> str:
+    """Return the JSON Schema of explanations as it is shipped."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+WHOLE: Mapping[Path, Callable[[], str]] = {
+    ROOT / "cds_service" / "explain" / "schema.json": schema_of_explanations,
+}
+"""Files that are generated as a whole."""
 
 
 def documents() -> list[Path]:
@@ -162,14 +221,17 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     is_check = parser.parse_args().check
     found: list[str] = []
-    for path in documents():
-        text = path.read_text(encoding="utf-8")
-        found.extend(dead_links(path, text))
-        if current(text) != text:
-            if is_check:
-                found.append(f"{path.relative_to(ROOT)}: out of date, run `make docs`")
-            else:
-                path.write_text(current(text), encoding="utf-8")
+    texts = {path: path.read_text(encoding="utf-8") for path in documents()}
+    found.extend(fault for path, text in texts.items() for fault in dead_links(path, text))
+    wanted = {path: current(text) for path, text in texts.items()}
+    wanted |= {path: make() for path, make in WHOLE.items()}
+    for path, text in wanted.items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        if is_check:
+            found.append(f"{path.relative_to(ROOT)}: out of date, run `make docs`")
+        else:
+            path.write_text(text, encoding="utf-8")
     print("\n".join(found) or f"{len(documents())} documents are current")
     return 1 if found else 0
 

@@ -48,7 +48,7 @@ class Service:
         """Return the answer to a request."""
         return self.send(json.dumps(body).encode())
 
-    def view(self, body: Mapping[str, Any]) -> Answer:
+    def view(self, body: Mapping[str, Any], *, is_explained: bool = False) -> Answer:
         """Return the answer of the use case to the same request."""
         raw = json.dumps(body["prefetch"]).encode() if "prefetch" in body else None
         return self.assess(
@@ -59,6 +59,7 @@ class Service:
                 prefetch=raw,
                 fhir_server=body.get("fhirServer"),
                 version_hint=None,
+                is_explained=is_explained,
             ),
         )
 

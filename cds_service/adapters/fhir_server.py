@@ -7,6 +7,7 @@ import http.cookiejar
 import logging
 import re
 import threading
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -213,7 +214,7 @@ class _Session:
         except (OSError, UnicodeError):
             return FetchProblem.UNREACHABLE
         self._dialer = Dialer(found, address.port, self._deadline)
-        self._http = _http_session(
+        self._http = http_session(
             PinnedAdapter(address, self._dialer, connections=PARALLEL, tls=self._tls), token
         )
         return None
@@ -340,7 +341,7 @@ class _Session:
         # A body without a length ends as well where its socket was shut down.
         if self._ended.is_set():
             raise _Failed(FetchProblem.TIMED_OUT)
-        return b"".join(parts)
+        return b"".join(parts).removeprefix(BOM_UTF8)
 
     def _parts(self, response: requests.Response) -> Iterator[bytes]:
         """Yield a body piece by piece within the quota of the call; raises `_Failed`."""
@@ -377,7 +378,7 @@ def _outcome(task: Future[FetchedPages], query: Query) -> FetchedPages:
     return task.result()
 
 
-def _http_session(adapter: PinnedAdapter, token: str | None) -> requests.Session:
+def http_session(adapter: PinnedAdapter, token: str | None) -> requests.Session:
     """Return a session that takes nothing from the environment and keeps no cookie."""
     session = requests.Session()
     session.trust_env = False

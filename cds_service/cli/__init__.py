@@ -1,4 +1,4 @@
-"""The command line: `rls-cds serve | evaluate | fixtures | knowledge lint | terminology build-drugs`."""
+"""The command line; `rls-cds --help` lists the commands."""
 
 from cds_service.cli.commands import main
 from cds_service.cli.terminology import terminology_group

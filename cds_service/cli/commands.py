@@ -6,8 +6,8 @@ missing, so that no assessment was made.
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime
-from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -15,27 +15,33 @@ import click
 
 from cds_service import __version__
 from cds_service.adapters.clock import FixedClock
-from cds_service.app import build_assess, load_knowledge, system_clock, warm_app
+from cds_service.app import audit_key, build_assess, load_knowledge, system_clock, warm_app
 from cds_service.assess import Answer, PatientView, RequiredDataMissing
-from cds_service.cli.explain import NameOf, cards_text, explain_plain, explain_text, line_width
+from cds_service.cli.audit import checked, purged, shipped
+from cds_service.cli.codes import codes_text
+from cds_service.cli.explain import cards_text, explain_text, line_width
 from cds_service.cli.policy import policy_text
 from cds_service.cli.shift import WRITTEN_FOR, write_shifted
 from cds_service.cli.store import ready_store, upgrade
 from cds_service.clients import load_clients
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import Knowledge, load
+from cds_service.knowledge.basis import basis_of
+from cds_service.knowledge.basis_lint import lint_basis
+from cds_service.knowledge.code_map_file import CodeMapError, read_code_map
 from cds_service.knowledge.lint import lint
+from cds_service.knowledge.review import awaiting_review
 from cds_service.policy import read_policy
 from cds_service.protocol.envelope import parse_hook_request
 from cds_service.protocol.errors import BadRequest
-from cds_service.protocol.responses import CardsResponse, to_plain
+from cds_service.protocol.responses import to_json
 from cds_service.resources import ResourceMissing, fixtures_dir
 from cds_service.settings import Settings, SettingsError, load_settings
 from cds_service.site_files import read_text
 from cds_service.web.discovery import HOOK
 from cds_service.web.errors import missing_outcome
 from cds_service.web.logs import log_to_stderr
-from cds_service.web.service import patient_view
+from cds_service.web.service import cards_response, patient_view
 
 PROBLEMS, UNUSABLE, DATA_MISSING = 1, 2, 3
 
@@ -100,21 +106,23 @@ def serve() -> None:
 @click.option("--as-of", type=_DAY, help="Day of assessment, YYYY-MM-DD (default: today).")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as the service sends it.")
 @click.option(
-    "--explain", is_flag=True, help="Add every factor with its evidence, and why cards were not shown."
+    "--explain",
+    is_flag=True,
+    help="Add every factor and rule with its evidence, and why cards were not shown.",
 )
 def evaluate(file: IO[bytes], as_of: datetime | None, *, as_json: bool, explain: bool) -> None:
     """Assess the patient-view request in FILE (- for standard input) and print the cards."""
     settings = _settings()
     clock = FixedClock(settings.zone, as_of.date()) if as_of else system_clock(settings)
-    shown = partial(answer_json if as_json else answer_text, name_of=_factor_name, explain=explain)
     try:
         assess = _usable(lambda: build_assess(settings, clock=clock))
-        click.echo(shown(assess_request(file.read(), assess)))
+        answer = assess_request(file.read(), assess, is_explained=explain)
+        click.echo(answer_json(answer) if as_json else answer_text(answer))
     except RequiredDataMissing as error:
         if as_json:
-            click.echo(missing_outcome(error).decode())
+            click.echo(missing_json(error))
         elif explain:
-            click.echo(shown(error.answer))
+            click.echo(answer_text(error.answer))
         raise DataMissingError(error.missing) from None
 
 
@@ -144,7 +152,54 @@ def knowledge_lint() -> None:
     base = load()
     if not _settings().snomed:
         click.echo(snomed_off(base))
-    report(lint(base, [key.value for key in CardKey]), f"knowledge {base.version}")
+    keys = [key.value for key in CardKey]
+    report([*lint(base, keys), *lint_basis(base, basis_of(base), keys)], f"knowledge {base.version}")
+
+
+@knowledge.command("review")
+def knowledge_review() -> None:
+    """List every fact that awaits clinical review, with its sources and mark (V2, M)."""
+    base = load()
+    found = awaiting_review(base, basis_of(base))
+    for one in found:
+        click.echo(f"{one.check} {one.kind} {one.id}: {one.text} [{', '.join(one.citations) or 'no source'}]")
+    click.echo(f"knowledge {base.version}: {len(found)} await clinical review")
+
+
+@main.group()
+def audit() -> None:
+    """Look after the audit log of RLS_CDS_AUDIT."""
+
+
+@audit.command("verify")
+@click.option("--head", "heads", multiple=True, help="A head from the ordinary log, CHAIN:NUMBER:HASH.")
+def audit_verify(heads: tuple[str, ...]) -> None:
+    """Check that nothing in the log was changed or taken out; exit code 1 when something was."""
+    settings = _settings()
+    lines, faults = _usable(lambda: checked(settings, audit_key(settings), heads))
+    for line in lines:
+        click.echo(line)
+    report(faults, f"{len(lines)} chains")
+
+
+@audit.command("purge")
+def audit_purge() -> None:
+    """Remove the files that are older than RLS_CDS_AUDIT_DAYS."""
+    settings = _settings()
+    removed = _usable(lambda: purged(settings, _today()))
+    click.echo(f"{len(removed)} files removed, older than {settings.audit_days} days.")
+
+
+@audit.command("ship")
+@click.argument("server")
+@click.option("--token-file", type=click.Path(path_type=Path), help="A file with the bearer token.")
+def audit_ship(server: str, token_file: Path | None) -> None:
+    """Send the events that were not sent yet to the FHIR SERVER; exit code 1 when some are left."""
+    settings = _settings()
+    count, reason = _usable(lambda: shipped(settings, server, token_file))
+    click.echo(f"{count} events sent.")
+    if reason:
+        raise ProblemsFoundError(f"The server did not take the next one: {reason}.")
 
 
 @main.group()
@@ -176,6 +231,26 @@ def policy_check(file: Path) -> None:
     click.echo(policy_text(found, clients, base, fixtures_dir()))
 
 
+@main.group()
+def codes() -> None:
+    """Look after a site's code map."""
+
+
+@codes.command("check")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def codes_check(file: Path) -> None:
+    """Validate the code map in FILE, CSV or ConceptMap, and tell what it maps; exit code 1 for a fault."""
+    text = _usable(lambda: read_text(file, str(file)))
+    terminology = load_knowledge(_settings()).terminology
+    try:
+        found = read_code_map(text, terminology)
+    except CodeMapError as error:
+        report(error.faults, str(file))
+    else:
+        click.echo(codes_text(found, terminology))
+        report((), str(file))
+
+
 def snomed_off(base: Knowledge) -> str:
     """Return what is not read while SNOMED CT is switched off."""
     before, after = base.terminology, base.terminology.without_snomed()
@@ -195,33 +270,40 @@ def report(problems: Sequence[object], subject: str) -> None:
     click.echo(f"{subject}: nothing to mend")
 
 
-def assess_request(body: bytes, assess: Callable[[PatientView], Answer]) -> Answer:
+def assess_request(
+    body: bytes, assess: Callable[[PatientView], Answer], *, is_explained: bool = False
+) -> Answer:
     """Return the answer to the bytes of one call; raises `CommandError`, `RequiredDataMissing`."""
     try:
         call = parse_hook_request(body, expected_hook=HOOK)
     except BadRequest as error:
         raise CommandError(f"Not a {HOOK} request: {error.diagnostics}") from None
-    return assess(patient_view(call))
+    return assess(replace(patient_view(call), is_explained=is_explained))
 
 
-def answer_text(answer: Answer, *, name_of: NameOf, explain: bool) -> str:
-    """Return the answer for a reader at a terminal."""
+def answer_text(answer: Answer) -> str:
+    """Return the answer for a reader at a terminal, with its explanation if it has one."""
     width = line_width()
     shown = cards_text(answer, width)
-    return f"{shown}\n\n{explain_text(answer, name_of, width)}" if explain else shown
+    return f"{shown}\n\n{explain_text(answer.explanation, width)}" if answer.explanation else shown
 
 
-def answer_json(answer: Answer, *, name_of: NameOf, explain: bool) -> str:
-    """Return the answer as JSON; the explanation is an additional member."""
-    plain = to_plain(CardsResponse(cards=answer.cards))
-    if explain:
-        plain["explanation"] = explain_plain(answer, name_of)
-    return json.dumps(plain, indent=2, ensure_ascii=False)
+def answer_json(answer: Answer) -> str:
+    """Return the answer as the service sends it, with its explanation if it has one."""
+    return _indented(json.loads(to_json(cards_response(answer))))
 
 
-def _factor_name(factor_id: str) -> str:
-    definition = load().factors.get(factor_id)
-    return definition.name if definition else factor_id
+def missing_json(error: RequiredDataMissing) -> str:
+    """Return what the service sends where data is missing; beside an explanation it is a member."""
+    outcome = json.loads(missing_outcome(error))
+    if error.answer.explanation is None:
+        return _indented(outcome)
+    extension = json.loads(to_json(cards_response(error.answer)))["extension"]
+    return _indented({"operationOutcome": outcome, "extension": extension})
+
+
+def _indented(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _settings() -> Settings:

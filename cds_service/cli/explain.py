@@ -1,19 +1,24 @@
-"""An answer as text for a terminal: the cards, every factor, and why other cards were not shown."""
+"""An answer as text for a terminal: the cards, every factor and rule, and why other cards were not shown."""
 
 import shutil
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from cds_service.assess import Answer
-from cds_service.clinical.assessment import Assessment, Evidence, Factor, Outcome
-from cds_service.clinical.facts import Certainty, Facts, Need, NeedState, Presence
+from cds_service.clinical.assessment import Outcome
 from cds_service.protocol.responses import Card
-from cds_service.rendering.neutral import plain
 
-NameOf = Callable[[str], str]
-"""The reader's name of a factor id."""
+if TYPE_CHECKING:
+    from cds_service.explain.model import Explanation, FactorTold, Seen
 
 _NARROWEST, _WIDEST = 60, 100
+_FACTOR_TITLES: Mapping[str, str] = {
+    "present": "Factors present",
+    "absent": "Factors absent (looked for and not there)",
+    "unknown": "Factors unknown (not read, or not decidable)",
+}
+_STATES = ("answered", "cut off", "failed", "not asked")
 
 
 def line_width() -> int:
@@ -29,39 +34,18 @@ def cards_text(answer: Answer, width: int) -> str:
     return "\n\n".join(shown) if shown else "No card: the service has nothing to say."
 
 
-def explain_text(answer: Answer, name_of: NameOf, width: int) -> str:
+def explain_text(told: "Explanation", width: int) -> str:
     """Return what the rules found and why, in sections."""
-    assessment = answer.assessment
     sections = [
-        f"Restless legs syndrome: {assessment.rls.value}",
-        _section("Data", _needs(answer.facts, width)),
-        *(
-            _section(_FACTOR_TITLES[presence], _factors(assessment, presence, name_of, width))
-            for presence in Presence
-        ),
-        _section("Cards not shown", _withheld(assessment, width)),
+        f"Restless legs syndrome: {told.restless_legs.status}; patient group: {told.group}",
+        _section("Data", _needs(told, width)),
+        *(_section(title, _factors(told, presence, width)) for presence, title in _FACTOR_TITLES.items()),
+        _section("What the rules read", _inputs(told, width)),
+        _section("Cards not shown", _not_shown(told, width)),
     ]
-    if answer.facts.issues:
-        sections.append(_section("Cleaned up or skipped while reading", _issues(answer.facts, width)))
+    if told.issues:
+        sections.append(_section("Cleaned up or skipped while reading", _issues(told, width)))
     return "\n\n".join(sections)
-
-
-def explain_plain(answer: Answer, name_of: NameOf) -> dict[str, object]:
-    """Return the same explanation as plain values for JSON."""
-    assessment = answer.assessment
-    return {
-        "restlessLegs": assessment.rls.value,
-        "data": {need.value: state.value for need, state in answer.facts.needs.items()},
-        "factors": [_factor_plain(factor, name_of) for factor in assessment.factors],
-        "withheld": [{"card": item.key.value, "reason": item.reason} for item in assessment.withheld],
-    }
-
-
-_FACTOR_TITLES: Mapping[Presence, str] = {
-    Presence.PRESENT: "Factors present",
-    Presence.ABSENT: "Factors absent (looked for and not there)",
-    Presence.UNKNOWN: "Factors unknown (not read, or not decidable)",
-}
 
 
 def _section(title: str, lines: list[str]) -> str:
@@ -85,83 +69,90 @@ def _detail_line(line: str, width: int) -> str:
     return _wrapped(line.strip(), width, "    ", "      " if is_item else "    ")
 
 
-def _needs(facts: Facts, width: int) -> list[str]:
-    by_state: dict[NeedState, list[str]] = {}
-    for need in Need:
-        by_state.setdefault(facts.needs.get(need, NeedState.NOT_ASKED), []).append(need.value)
+def _needs(told: "Explanation", width: int) -> list[str]:
+    by_state: dict[str, list[str]] = {}
+    for need, state in told.data.items():
+        by_state.setdefault(state, []).append(need)
     return [
-        _wrapped(", ".join(by_state[state]), width, f"  {state.value + ':':<12}", " " * 14)
-        for state in NeedState
+        _wrapped(", ".join(by_state[state]), width, f"  {state + ':':<12}", " " * 14)
+        for state in _STATES
         if state in by_state
     ]
 
 
-def _factors(assessment: Assessment, presence: Presence, name_of: NameOf, width: int) -> list[str]:
-    found = [factor for factor in assessment.factors if factor.presence is presence]
-    if presence is Presence.ABSENT:
-        names = ", ".join(name_of(factor.id) for factor in found)
+def _factors(told: "Explanation", presence: str, width: int) -> list[str]:
+    found = [factor for factor in told.factors if factor.presence == presence]
+    if presence == "absent":
+        names = ", ".join(factor.name for factor in found)
         return [_wrapped(names, width, "  ", "  ")] if names else []
-    return [line for factor in found for line in _factor(factor, name_of, width)]
+    return [line for factor in found for line in _factor(factor, width)]
 
 
-def _factor(factor: Factor, name_of: NameOf, width: int) -> list[str]:
-    heading = f"{name_of(factor.id)} [{factor.id}, weight {factor.weight}]"
+def _factor(factor: "FactorTold", width: int) -> list[str]:
+    heading = f"{factor.name} [{factor.id}, weight {factor.weight}]"
     told = f"{heading}: {factor.reason}" if factor.reason else heading
-    return [
-        _wrapped(told, width, "  ", "    "),
-        *(_wrapped(_evidence(item), width, "      ", "        ") for item in factor.evidence),
-    ]
+    return [_wrapped(told, width, "  ", "    "), *_evidence_lines(factor.evidence, width)]
 
 
-def _evidence(item: Evidence) -> str:
-    # A record may hold control characters; a terminal obeys them.
-    parts = [plain(item.text)]
-    if item.when is not None and item.when.shown not in item.text:
-        parts.append(item.when.shown)
-    if item.certainty is Certainty.BY_TEXT:
-        parts.append(item.certainty.value)
+def _evidence_lines(evidence: "Iterable[Seen]", width: int) -> list[str]:
+    return [_wrapped(_evidence(item), width, "      ", "        ") for item in evidence]
+
+
+def _evidence(item: "Seen") -> str:
+    parts = [item.text]
+    if item.date is not None and item.date not in item.text:
+        parts.append(item.date)
+    if item.recognised != "by code":
+        parts.append(item.recognised)
     if item.is_possible:
         parts.append("possible")
-    return f"{', '.join(parts)} ({item.source})"
+    return f"{', '.join(parts)} ({item.source.resource_type}/{item.source.id or '(no id)'})"
 
 
-def _withheld(assessment: Assessment, width: int) -> list[str]:
+def _inputs(told: "Explanation", width: int) -> list[str]:
+    """Return what was there in full, and the names of the rest."""
+    lines = [
+        line
+        for one in told.inputs
+        if one.presence == "present"
+        for line in (
+            _wrapped(f"{one.name}: {one.value}", width, "  ", "    "),
+            *_evidence_lines(one.evidence, width),
+        )
+    ]
+    for presence in ("absent", "unknown"):
+        names = ", ".join(one.name for one in told.inputs if one.presence == presence)
+        if names:
+            lines.append(_wrapped(names, width, f"  {presence}: ", "    "))
+    return lines
+
+
+def _not_shown(told: "Explanation", width: int) -> list[str]:
     """Return each reason once, with the cards that it keeps back."""
-    by_reason: dict[str, list[str]] = {}
-    for item in assessment.withheld:
-        by_reason.setdefault(item.reason, []).append(item.key.value)
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for card in told.cards_not_shown:
+        by_reason.setdefault((card.outcome, card.reason), []).append(card.card)
     return [
         line
-        for reason, keys in by_reason.items()
+        for (outcome, reason), keys in by_reason.items()
         for line in (
             _wrapped(", ".join(keys), width, "  ", "  "),
-            _wrapped(reason, width, "      ", "      "),
+            _wrapped(f"{outcome}: {reason}", width, "      ", "      "),
         )
     ]
 
 
-def _issues(facts: Facts, width: int) -> list[str]:
+def _issues(told: "Explanation", width: int) -> list[str]:
     return [
         _wrapped(
-            f"{issue.resource_type}: {issue.kind.value}{f' ({issue.detail})' if issue.detail else ''}"
+            f"{issue.resource_type}: {issue.kind}{f' ({issue.detail})' if issue.detail else ''}"
             f"{f', {issue.count} times' if issue.count > 1 else ''}",
             width,
             "  ",
             "    ",
         )
-        for issue in facts.issues
+        for issue in told.issues
     ]
-
-
-def _factor_plain(factor: Factor, name_of: NameOf) -> dict[str, object]:
-    return {
-        "id": factor.id,
-        "name": name_of(factor.id),
-        "presence": factor.presence.value,
-        "weight": factor.weight,
-        "reason": factor.reason,
-        "evidence": [_evidence(item) for item in factor.evidence],
-    }
 
 
 def _wrapped(text: str, width: int, first: str, later: str) -> str:

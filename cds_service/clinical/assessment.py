@@ -88,6 +88,7 @@ class Line(StrEnum):
     VERY_LOW_FERRITIN = "very-low-ferritin"
     ANAEMIA = "anaemia"
     LOSS_OR_MALABSORPTION = "loss-or-malabsorption"
+    RLS_BY_TEXT = "rls-by-text"
     INFLAMMATORY_DISEASE = "inflammatory-disease"
     IRON_OVERLOAD_UNSPECIFIC = "iron-disorder-unspecified"
     FERRITIN_HIGH_TSAT_NORMAL = "ferritin-high-tsat-normal"

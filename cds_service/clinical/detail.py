@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from cds_service.clinical.assessment import DetailLine, Line
 from cds_service.clinical.facts import (
     Analyte,
+    Certainty,
     ConditionFact,
     IronSearch,
     IssueKind,
@@ -40,6 +41,7 @@ _RESOURCE_ISSUES = frozenset(
 # A conversion needs no line: the text as sent stands beside the value.
 _NOTES_WITH_A_LINE = (
     ResultNote.UNIT_ASSUMED,
+    ResultNote.UNIT_OF_SITE,
     ResultNote.UNIT_MISMATCH,
     ResultNote.FROM_TEXT,
     ResultNote.BY_TEXT,
@@ -203,6 +205,13 @@ def _first_medicine(picture: Picture, group: str, kind: Line) -> Iterator[Detail
     found: tuple[Taken, ...] = with_group(picture.medicines, group)
     for taken in found[:1]:
         yield line(kind, drug=taken.name)
+
+
+def diagnosis_lines(picture: Picture) -> Iterator[DetailLine]:
+    """Yield a line where restless legs syndrome is known from the words of the record alone."""
+    current = picture.conditions.of("rls")
+    if current and all(c.certainty is Certainty.BY_TEXT for c in current):
+        yield line(Line.RLS_BY_TEXT, condition=_by_text(current)[0].display)
 
 
 def context_lines(picture: Picture) -> Iterator[DetailLine]:

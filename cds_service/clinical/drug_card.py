@@ -14,7 +14,7 @@ from cds_service.clinical.assessment import (
     RlsStatus,
 )
 from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, silent
-from cds_service.clinical.detail import ferritin_high_line, line, unread_lines
+from cds_service.clinical.detail import diagnosis_lines, ferritin_high_line, line, unread_lines
 from cds_service.clinical.factors import dopaminergic, proxy_drugs
 from cds_service.clinical.facts import Need, PartialDate
 from cds_service.clinical.medicines import (
@@ -85,6 +85,7 @@ def _worsening_lines(picture: Picture) -> list[DetailLine]:
         lines += _parkinson_lines(picture) if found else ()
     partial = with_group(picture.medicines, "ANTIPSYCH_PARTIAL_AGONIST")
     lines += [line(Line.PARTIAL_AGONIST, drug=m.name) for m in partial]
+    lines += diagnosis_lines(picture)
     lines += ferritin_high_line(picture)
     lines += unread_lines(picture)
     return lines
@@ -116,7 +117,12 @@ def _augmentation(picture: Picture) -> CardDecision | str:
         deciding=tuple(Deciding("medicine", m.name) for m in found),
         rules=(CardKey.DA_01.value,),
         orders=() if has_current or picture.iron.pending else FERRITIN_AND_PANEL,
-        lines=(*ferritin_high_line(picture), *_parkinson_lines(picture), *unread_lines(picture)),
+        lines=(
+            *diagnosis_lines(picture),
+            *ferritin_high_line(picture),
+            *_parkinson_lines(picture),
+            *unread_lines(picture),
+        ),
         drugs=tuple(drug_item(m, m.groups, picture.knowledge, picture.today) for m in found),
         sources=tuple(s for m in found for s in m.sources),
     )

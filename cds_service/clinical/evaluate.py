@@ -42,14 +42,15 @@ def evaluate(facts: Facts, knowledge: Knowledge, *, today: date, policy: Policy)
     if picture.rls.status is RlsStatus.RULED_OUT:
         reason = "RLS is on record as refuted, resolved or in remission"
         return _assessment(picture, factors, (silent(reason),))
-    missing = _missing(picture)
+    missing = missing_data(picture)
     if missing:
         return _without_required_data(picture, factors, missing)
     choices = (_switched(choice, policy) for choice in _choices(picture, factors, policy))
     return _assessment(picture, factors, choices)
 
 
-def _missing(picture: Picture) -> tuple[str, ...]:
+def missing_data(picture: Picture) -> tuple[str, ...]:
+    """Return which of the required parts of the record are not available (docs/rules.md R2)."""
     is_patient_read = picture.facts.patient is not None
     is_iron_read = ferritin_available(picture.iron, picture.facts)
     found = ((_PATIENT_DATA, is_patient_read), (_LABORATORY, is_iron_read))
@@ -120,13 +121,18 @@ def _on_record(picture: Picture, factors: tuple[Factor, ...]) -> tuple[Choice, .
 
 
 def _status_unknown(picture: Picture, factors: tuple[Factor, ...]) -> tuple[Choice, ...]:
-    is_iron_found = any(f.id in _IRON_FINDINGS for f in factors if f.presence is Presence.PRESENT)
-    if not is_iron_found and not opening(picture, factors):
+    if not is_opened(picture, factors):
         return (silent("the problem list was not read and no factor opens the question"),)
     iron, drug = iron_choice(picture, contributing(factors)), drug_choice(picture)
     return tuple(
         replace(choice, card=_at_most_info(choice.card)) if choice.card else choice for choice in (iron, drug)
     )
+
+
+def is_opened(picture: Picture, factors: tuple[Factor, ...]) -> bool:
+    """Whether a finding opens the question where the problem list was not read (docs/rules.md R1)."""
+    is_iron_found = any(f.id in _IRON_FINDINGS for f in factors if f.presence is Presence.PRESENT)
+    return is_iron_found or bool(opening(picture, factors))
 
 
 def _at_most_info(card: CardDecision) -> CardDecision:
@@ -144,6 +150,15 @@ def _not_recorded(picture: Picture, factors: tuple[Factor, ...], policy: Policy)
 
 
 def _screening(picture: Picture, factors: tuple[Factor, ...], why_not: dict[CardKey, str]) -> Choice:
+    card = screening_card(picture, factors)
+    if card is None:
+        return silent("RLS is not on record and too little points to it", why_not)
+    if picture.iron.pending and not card.values:
+        return silent("an iron test is ordered or in the laboratory", why_not)
+    return Choice(card, "iron is low, or several factors are linked to RLS", why_not)
+
+
+def screening_card(picture: Picture, factors: tuple[Factor, ...]) -> CardDecision | None:
     """Return SCREEN-01 for a low iron store, or for two factors where no ferritin is known."""
     ferritin, tsat = picture.iron.current_ferritin, picture.iron.current_tsat
     low_ferritin = ferritin if is_below(ferritin, "ferritin.symptom.adult", picture.knowledge) else None
@@ -152,14 +167,12 @@ def _screening(picture: Picture, factors: tuple[Factor, ...], why_not: dict[Card
     is_linked = ferritin is None and len(found) >= picture.knowledge.threshold("screening.factors")
     is_low = low_ferritin is not None or low_tsat is not None
     if not is_low and not is_linked:
-        return silent("RLS is not on record and too little points to it", why_not)
-    if picture.iron.pending and not is_low:
-        return silent("an iron test is ordered or in the laboratory", why_not)
+        return None
     results = tuple(r for r in (low_ferritin, low_tsat) if r is not None)
     values = result_values(low_ferritin, "value") if low_ferritin else {}
     values |= result_values(low_tsat, "tsat") if low_tsat else {}
     kinds = (("ferritin", low_ferritin), ("transferrin saturation", low_tsat))
-    card = CardDecision(
+    return CardDecision(
         key=CardKey.SCREEN_01,
         indicator=Indicator.INFO,
         form=Form.STANDARD,
@@ -175,7 +188,6 @@ def _screening(picture: Picture, factors: tuple[Factor, ...], why_not: dict[Card
         factor_ids=tuple(f.id for f in found),
         sources=tuple(s for r in results for s in (r.sources or (r.source,))),
     )
-    return Choice(card, "iron is low, or several factors are linked to RLS", why_not)
 
 
 def _assessment(picture: Picture, factors: tuple[Factor, ...], choices: Iterable[Choice]) -> Assessment:

@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterable
 from cds_service.clinical.assessment import Evidence, Factor
 from cds_service.clinical.conditions import is_possible
 from cds_service.clinical.facts import (
+    AllergyFact,
+    Certainty,
     ConditionFact,
     IronSearch,
     Need,
     NeedState,
     Presence,
+    ProcedureFact,
     Result,
 )
 from cds_service.clinical.iron import is_at_most
@@ -115,11 +118,16 @@ def dopaminergic(picture: Picture) -> tuple[Taken, ...]:
 
 def _result_evidence(*results: Result | None) -> list[Evidence]:
     return [
-        Evidence(source, f"{r.analyte.value} {value_words(r)}", r.when)
+        Evidence(source, f"{r.analyte.value} {value_words(r)}", r.when, _certainty(r))
         for r in results
         if r is not None
         for source in (r.sources or (r.source,))
     ]
+
+
+def _certainty(fact: Result | ProcedureFact | AllergyFact) -> Certainty:
+    # A card remarks on words as evidence for conditions and medicines; a result has a line of its own for it.
+    return Certainty.CODED if fact.certainty is Certainty.BY_TEXT else fact.certainty
 
 
 def _band(picture: Picture, factor_id: str) -> Finding:
@@ -182,7 +190,7 @@ def _intravenous_iron(picture: Picture) -> Finding:
 
 
 def _allergy(picture: Picture) -> Finding:
-    evidence = [Evidence(a.source, a.display) for a in picture.facts.allergies]
+    evidence = [Evidence(a.source, a.display, None, _certainty(a)) for a in picture.facts.allergies]
     return _presence(picture, evidence, Need.ALLERGIES)
 
 
@@ -200,7 +208,7 @@ def _kidney(picture: Picture) -> Finding:
     days = picture.knowledge.days("window.dialysis_procedure")
     procedure = dialysis_procedure(picture.facts, picture.today, days)
     if procedure is not None:
-        evidence.append(Evidence(procedure.source, procedure.display, procedure.when))
+        evidence.append(Evidence(procedure.source, procedure.display, procedure.when, _certainty(procedure)))
     evidence += _result_evidence(*reduced_filtration(picture.facts, picture.knowledge, picture.today))
     return _presence(picture, evidence, Need.CONDITIONS, Need.PROCEDURES, Need.CONTEXT_RESULTS)
 

@@ -128,6 +128,7 @@ class ResultNote(StrEnum):
     """What was assumed or converted while a result was read; each is shown beside the value."""
 
     UNIT_ASSUMED = "unit assumed"
+    UNIT_OF_SITE = "unit assumed by the site"
     UNIT_MISMATCH = "unit does not fit the code"
     CONVERTED = "converted"
     CONVERTED_MOLAR = "converted from a molar unit"
@@ -136,6 +137,14 @@ class ResultNote(StrEnum):
     DATE_OF_ISSUE = "date of issue"
     UNKNOWN_COMPARATOR = "comparator not understood"
     COMPUTED = "computed from iron and TIBC"
+
+
+class Certainty(StrEnum):
+    """How a concept was recognised, the surest first."""
+
+    CODED = "by code"
+    SITE_MAP = "by code (site map)"
+    BY_TEXT = "by text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +215,7 @@ class Result:
     code: frozenset[str] = frozenset()
     day_value: PartialDate | None = None
     sources: tuple[Source, ...] = ()
+    certainty: Certainty = Certainty.CODED
 
 
 class Verification(StrEnum):
@@ -215,13 +225,6 @@ class Verification(StrEnum):
     UNCERTAIN = "uncertain"
     REFUTED = "refuted"
     ENTERED_IN_ERROR = "entered-in-error"
-
-
-class Certainty(StrEnum):
-    """How a concept was recognised."""
-
-    CODED = "by code"
-    BY_TEXT = "by text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +318,7 @@ class ProcedureFact:
     groups: frozenset[str]
     display: str
     when: PartialDate | None
+    certainty: Certainty = Certainty.CODED
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +333,7 @@ class AllergyFact:
     is_to_iv_iron: bool
     is_high_criticality: bool = False
     names_anaphylaxis: bool = False
+    certainty: Certainty = Certainty.CODED
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +343,7 @@ class OrderFact:
     source: Source
     status: str
     authored: PartialDate | None
+    certainty: Certainty = Certainty.CODED
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The adult iron cards: 16 unreadable, 01 never, 02 stale, 11 discordant, 10 inflamed, 03, 04, 05."""
 
+from collections.abc import Iterator
+
 from cds_service.clinical.assessment import CardKey, Deciding, DetailLine, Form, Indicator, Line, Order
 from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, Draft, silent
 from cds_service.clinical.detail import assay_line, line
@@ -13,17 +15,26 @@ INDETERMINATE = "indeterminate"
 
 def adult_draft(picture: Picture) -> Draft | Choice:
     """Return the card of an adult who is neither pregnant nor in kidney failure, or the silence."""
+    return next(adult_drafts(picture), None) or silent("the current ferritin is above 100 ng/mL: adequate")
+
+
+def adult_drafts(picture: Picture) -> Iterator[Draft]:
+    """Yield the cards whose own condition holds for an adult, in the order in which they decide."""
     newest, ferritin = picture.iron.ferritin.newest, picture.iron.current_ferritin
     if newest is None:
-        return missing_draft(picture)
-    if ferritin is None:
-        return stale_draft(picture, newest)
-    return (
-        _discordant(picture, ferritin)
-        or _inflamed(picture, ferritin)
-        or _band(picture, ferritin)
-        or _adequate_or_indeterminate(picture, ferritin)
-    )
+        yield missing_draft(picture)
+    elif ferritin is None:
+        yield stale_draft(picture, newest)
+    else:
+        yield from _drafts_of(picture, ferritin)
+
+
+def _drafts_of(picture: Picture, ferritin: Result) -> Iterator[Draft]:
+    # Asked one by one: the first is mostly the only one that is wanted.
+    for rule in (_discordant, _inflamed, _band_or_indeterminate):
+        draft = rule(picture, ferritin)
+        if draft is not None:
+            yield draft
 
 
 def open_age_draft(picture: Picture) -> Draft | Choice:
@@ -65,13 +76,7 @@ def open_age_draft(picture: Picture) -> Draft | Choice:
 
 def adult_draft_of(picture: Picture, ferritin: Result) -> Draft | None:
     """Return what an adult with this current ferritin gets, None for silence."""
-    found = (
-        _discordant(picture, ferritin)
-        or _inflamed(picture, ferritin)
-        or _band(picture, ferritin)
-        or _adequate_or_indeterminate(picture, ferritin)
-    )
-    return found if isinstance(found, Draft) else None
+    return next(_drafts_of(picture, ferritin), None)
 
 
 def panel_if_missing(picture: Picture) -> tuple[Order, ...]:
@@ -231,10 +236,11 @@ def _band(picture: Picture, ferritin: Result) -> Draft | None:
     )
 
 
-def _adequate_or_indeterminate(picture: Picture, ferritin: Result) -> Draft | Choice:
+def _band_or_indeterminate(picture: Picture, ferritin: Result) -> Draft | None:
+    """Return the card of the band, None above the bands."""
     if is_above(ferritin, "ferritin.iv.adult", picture.knowledge):
-        return silent("the current ferritin is above 100 ng/mL: adequate")
-    return indeterminate_draft(ferritin)
+        return None
+    return _band(picture, ferritin) or indeterminate_draft(ferritin)
 
 
 def indeterminate_draft(ferritin: Result) -> Draft:

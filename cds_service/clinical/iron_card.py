@@ -7,6 +7,7 @@ from cds_service.clinical.choice import Choice, Draft, finish, silent
 from cds_service.clinical.detail import (
     cause_lines,
     context_lines,
+    diagnosis_lines,
     ferritin_lines,
     tsat_lines,
     tsat_notes,
@@ -70,6 +71,7 @@ def _finished(picture: Picture, draft: Draft, factor_ids: tuple[str, ...]) -> Ca
         lines += tsat_notes(picture)
     if draft.is_treatment_named:
         lines += cause_lines(picture, ferritin)
+    lines += diagnosis_lines(picture)
     lines += context_lines(picture)
     lines += unread_lines(picture)
     unchecked = not_checked(picture, is_treatment_named=draft.is_treatment_named)

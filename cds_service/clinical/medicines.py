@@ -109,7 +109,7 @@ def current_medicines(facts: Facts, today: date) -> tuple[Taken, ...]:
 
 
 def _merge(name: str, found: list[tuple[MedicineFact, IngredientFact, str]]) -> Taken:
-    is_coded = any(i.certainty is Certainty.CODED for _, i, _ in found)
+    certainties = {ingredient.certainty for _, ingredient, _ in found}
     groups = frozenset().union(*(_groups_of(r, i) for r, i, _ in found))
     starts = [s for s in (start_of(r) for r, _, _ in found) if s is not None]
     return Taken(
@@ -117,7 +117,7 @@ def _merge(name: str, found: list[tuple[MedicineFact, IngredientFact, str]]) -> 
         groups=groups,
         records=tuple(sorted((r for r, _, _ in found), key=_record_key)),
         is_possible=all(weight == "possible" for _, _, weight in found),
-        certainty=Certainty.CODED if is_coded else Certainty.BY_TEXT,
+        certainty=next(one for one in Certainty if one in certainties),
         start=min(starts, key=lambda s: (s.earliest, s.shown), default=None),
     )
 

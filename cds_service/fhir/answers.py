@@ -255,7 +255,7 @@ def read_self_link(url: str | None, terminology: Terminology) -> SelfLink:
     codes = [
         token for name, value in query if name.split(":")[0] in _CODE_NAMES for token in value.split(",")
     ]
-    groups = {_group(token, terminology) for token in codes}
+    groups = {terminology.searched_group(token) for token in codes}
     categories = [value.lower() for name, value in query if name.split(":")[0] == "category"]
     return SelfLink(
         resource_type,
@@ -280,12 +280,6 @@ def _searched_type(path: str) -> str | None:
     last = segments[-1] if segments else ""
     last = _OLD_TYPES.get(last, last)
     return last if last in TYPE_NEEDS or last == OBSERVATION else None
-
-
-def _group(token: str, terminology: Terminology) -> str | None:
-    system, separator, code = token.strip().rpartition("|")
-    canonical = terminology.normalise_system(system) if separator and system else LOINC
-    return terminology.observation_group(canonical, code)
 
 
 def _plain(key: str) -> str:

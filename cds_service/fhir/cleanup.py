@@ -6,7 +6,9 @@ was there. What is left and still wrong makes the resource invalid.
 
 import re
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from cds_service.fhir.releases import RELEASES, Release
@@ -15,6 +17,7 @@ from cds_service.fhir.versions import FhirVersion
 Json = dict[str, Any]
 
 MAX_DEPTH = 64
+_DAY_LENGTH = len("2000-01-01")
 
 # Narrative is never shown, and contained resources of types that we do not read have models of their own.
 _UNREAD = frozenset({"text", "meta", "language"})
@@ -28,6 +31,8 @@ _DATE_TIME = re.compile(
 _DATE_NAME = re.compile(
     r"(?:.*DateTime|.*Date|date[A-Z].*|authoredOn|orderedOn|start|end|recorded|date|event)"
 )
+# An unreadable one of these is as if it were missing, which says less and nothing wrong: the age stays open.
+_DATES_TO_MISS = frozenset({"birthDate", "onsetDateTime", "recordedDate", "dateAsserted"})
 _INSTANT_NAME = re.compile(r"(?:.*Instant|issued|lastUpdated)")
 _COMPARED = re.compile(r"\s*(<=|>=|<|>)?\s*([+-]?\d+(?:\.\d+)?)\s*")
 _COMPARATORS = frozenset({"<", "<=", ">=", ">"})
@@ -142,18 +147,30 @@ def _text(value: str, name: str, result: Cleaned) -> str | None:
     if _INSTANT_NAME.fullmatch(name):
         return _instant(text, result)
     if _DATE_NAME.fullmatch(name):
-        return _date(text, result)
+        return _date(text, name, result)
     return text
 
 
-def _date(text: str, result: Cleaned) -> str | None:
-    if _DATE_TIME.fullmatch(text):
-        return text
+def _date(text: str, name: str, result: Cleaned) -> str | None:
     day = re.split(r"[T ]", text, maxsplit=1)[0]
-    if not _DATE.fullmatch(day):
+    if not _is_day(day):
+        if name not in _DATES_TO_MISS:
+            return text
+        result.counts["unreadable date left out"] += 1
+        return None
+    if _DATE_TIME.fullmatch(text):
         return text
     result.counts["time without zone or seconds, day kept"] += 1
     return day
+
+
+def _is_day(text: str) -> bool:
+    """Whether a text is a date of the calendar, of any precision."""
+    if not _DATE.fullmatch(text):
+        return False
+    with suppress(ValueError):
+        return len(text) < _DAY_LENGTH or bool(date.fromisoformat(text))
+    return False
 
 
 def _instant(text: str, result: Cleaned) -> str | None:

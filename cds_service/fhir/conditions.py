@@ -12,6 +12,7 @@ from cds_service.fhir.lean import CodeableConcept, Resource
 from cds_service.fhir.needs import Item
 from cds_service.fhir.quantities import is_given
 from cds_service.fhir.reading import ICD_10_CM, Reading, codes_of, label, words_of
+from cds_service.knowledge.code_map import CodeKind
 
 _TYPE = "Condition"
 _ACTIVE = frozenset({"active", "recurrence", "relapse"})
@@ -29,8 +30,6 @@ _RLS = frozenset({"rls"})
 # Z82.0 covers epilepsy and other nervous diseases too: it says something only beside the word "restless".
 _UNSPECIFIC_FAMILY_HISTORY = "family_history_nervous_system_nonspecific"
 _RLS_WORD = "restless"
-# Chapter 15, delivery outcome and postpartum care: the pregnancy rules read the codes themselves.
-_OBSTETRIC = ("O", "Z37", "Z39")
 
 
 def read_condition(item: Item, reading: Reading) -> ConditionFact | FamilyFact | None:
@@ -44,8 +43,8 @@ def read_condition(item: Item, reading: Reading) -> ConditionFact | FamilyFact |
         return None
     groups = reading.coded_groups(concept)
     codes = _icd10_codes(concept, reading)
-    certainty = Certainty.CODED
-    if not groups and not _is_obstetric(codes):
+    certainty = reading.groups_certainty(concept.coding or ())
+    if not groups and not any(reading.terminology.is_obstetric(ICD_10_CM, code) for code in codes):
         if reading.is_family_history(concept):
             return _family(item, reading)
         groups, certainty = _by_local_code_or_words(concept, reading)
@@ -57,15 +56,8 @@ def read_condition(item: Item, reading: Reading) -> ConditionFact | FamilyFact |
 
 
 def _icd10_codes(concept: CodeableConcept, reading: Reading) -> tuple[str, ...]:
-    return tuple(
-        coding.code.strip().upper()
-        for coding in concept.coding or ()
-        if coding.code and reading.system(coding.system) == ICD_10_CM
-    )
-
-
-def _is_obstetric(codes: tuple[str, ...]) -> bool:
-    return any(code.startswith(_OBSTETRIC) for code in codes)
+    meanings = (reading.meaning(CodeKind.PROBLEM, coding) for coding in concept.coding or ())
+    return tuple(one.code.upper() for one in meanings if one.code and one.system == ICD_10_CM)
 
 
 def _by_local_code_or_words(concept: CodeableConcept, reading: Reading) -> tuple[frozenset[str], Certainty]:

@@ -5,6 +5,7 @@ to read it. The few that are read are decoded again in full, found by their plac
 for validation. One resource of an unexpected shape costs itself, never its neighbours.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,13 @@ from cds_service.fhir.versions import FhirVersion
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises on JSON that does not fit: wrong types, bad text in a member that is read, depth."""
+
+
+# A text is taken whole, so that no null inside one is found; two at the end of a list take a second round.
+_LIST_NULL = re.compile(
+    rb'(?P<kept>"(?:[^"\\]|\\.)*")|(?<=[\[,])\s*null\s*,|,\s*null\s*(?=\])|(?<=\[)\s*null\s*(?=\])', re.DOTALL
+)
+_MOST_ROUNDS = 8
 
 
 class PrefetchUnreadable(ValueError):
@@ -129,6 +137,7 @@ class _Loose(msgspec.Struct, gc=False):
 
 
 class _LooseEntry(msgspec.Struct, gc=False):
+    fullUrl: msgspec.Raw = lean.ABSENT
     resource: msgspec.Raw = lean.ABSENT
     search: msgspec.Raw = lean.ABSENT
     response: msgspec.Raw = lean.ABSENT
@@ -244,6 +253,27 @@ def _search_of(raw: msgspec.Raw) -> lean.Search | None:
         return None
 
 
+def _decoded(raw: msgspec.Raw) -> lean.Resource:
+    """Return a resource, if need be without the nulls that stand in its lists; raises one of UNREADABLE."""
+    try:
+        return _resource.decode(raw)
+    except UNREADABLE:
+        text = without_nulls(bytes(raw))
+        if len(text) == len(raw):
+            raise
+        return _resource.decode(text)
+
+
+def without_nulls(text: bytes) -> bytes:
+    """Return a JSON text without the nulls among the elements of its lists; nothing else changes."""
+    for _ in range(_MOST_ROUNDS):
+        fewer = _LIST_NULL.sub(lambda match: match["kept"] or b"", text)
+        if len(fewer) == len(text):
+            break
+        text = fewer
+    return text
+
+
 class ResourceStore:
     """The supplied resources, found again by their place and decoded on demand."""
 
@@ -266,13 +296,18 @@ class ResourceStore:
     def entry(self, place: Place) -> lean.Entry:
         """Return the resource at `place` with what surrounds it; raises one of UNREADABLE if misshapen."""
         if not place.path:
-            return lean.Entry(resource=_resource.decode(self._values[place.key]))
+            return lean.Entry(resource=_decoded(self._values[place.key]))
         raw = self._entry(place)
         try:
             return _entry.decode(raw)
         except UNREADABLE:
-            # The resource may be fine and only what surrounds it odd.
-            return lean.Entry(resource=_resource.decode(_loose_entry.decode(raw).resource))
+            return self._entry_of_odd_shape(raw)
+
+    def _entry_of_odd_shape(self, raw: msgspec.Raw) -> lean.Entry:
+        """Return an entry whose resource may be fine where only what surrounds it is odd."""
+        loose = _loose_entry.decode(raw)
+        address = text_of(loose.fullUrl)
+        return lean.Entry(fullUrl=address, resource=_decoded(loose.resource), search=_search_of(loose.search))
 
     def _resource(self, place: Place) -> msgspec.Raw:
         return _loose_entry.decode(self._entry(place)).resource if place.path else self._values[place.key]

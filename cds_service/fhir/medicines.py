@@ -22,9 +22,11 @@ from cds_service.clinical.facts import (
 )
 from cds_service.fhir.lean import CodeableConcept, Dosage, Quantity, Repeat, Resource
 from cds_service.fhir.needs import Item, Salvaged
+from cds_service.fhir.products import coded_product, concepts_of, products_certainty
 from cds_service.fhir.quantities import is_given, parse_number
 from cds_service.fhir.reading import ATC, RXNORM, Reading, bounded, codes_of, label, texts
 from cds_service.knowledge import DrugProduct, ProductIngredient
+from cds_service.knowledge.code_map import CodeKind
 
 _UNKNOWN = Route.UNKNOWN.value
 _MAYBE_CURRENT = frozenset({"active", "unknown", ""})
@@ -130,19 +132,12 @@ class MedicineReader:
     def _concepts(
         self, item: Item, kind: MedicineKind
     ) -> tuple[list[CodeableConcept], CodeableConcept | None]:
-        resource = item.resource
-        concepts = [c for c in (resource.medicationCodeableConcept,) if c is not None]
-        reference = resource.medicationReference
-        if reference is None:
-            return concepts, None
-        medication = self._reading.resolve(reference, item)
-        if medication is not None and medication.code is not None:
-            concepts.append(medication.code)
-        if reference.display:
-            concepts.append(CodeableConcept(text=reference.display))
-        elif medication is None:
+        reference = item.resource.medicationReference
+        medication = self._reading.resolve(reference, item) if reference is not None else None
+        if reference is not None and medication is None and not reference.display:
             self._reading.issues.add(IssueKind.UNRESOLVED_REFERENCE, kind.value, "medicationReference")
-        return concepts, medication.form if medication is not None else None
+        form = medication.form if medication is not None else None
+        return concepts_of(item.resource, medication), form
 
     def name(self, concepts: Sequence[CodeableConcept]) -> _Named:
         """Return what the concepts of one medicine name: by RxNorm, else by ATC, else by words."""
@@ -154,12 +149,14 @@ class MedicineReader:
         if told is not None or not products:
             first = told or next(self._by_text(concepts), None)
             if first is None:
-                return _Named(is_named=any(True for c in concepts for _ in texts(c)))
+                is_readable = self._reading.terminology.is_medicine_readable
+                return _Named(is_named=any(is_readable(words) for c in concepts for words in texts(c)))
             return self._completed(first.ingredients, first.name, concepts, Certainty.BY_TEXT)
         ingredients, route, display = _most_specific(products)
+        certainty = products_certainty(self._reading, (c for one in concepts for c in one.coding or ()))
         if route is not Route.UNKNOWN:
-            return _Named(_facts(ingredients, Certainty.CODED), route, display)
-        named = self._completed(ingredients, display, concepts, Certainty.CODED)
+            return _Named(_facts(ingredients, certainty), route, display)
+        named = self._completed(ingredients, display, concepts, certainty)
         usual = {p.usual_route for p in products}
         return replace(named, usual_route=Route(usual.pop())) if len(usual) == 1 else named
 
@@ -192,22 +189,20 @@ class MedicineReader:
         return _Named(facts, _first_route(atc_route, Route(best.route)), best.name or display)
 
     def _coded(self, concepts: Iterable[CodeableConcept], system: str) -> Iterator[DrugProduct]:
-        terminology = self._reading.terminology
-        look_up = terminology.drug_by_rxnorm if system == RXNORM else terminology.drug_by_atc
         for concept in concepts:
             for coding in concept.coding or ():
-                if coding.code and self._reading.system(coding.system) == system:
-                    product = look_up(coding.code.strip())
+                if self._reading.meaning(CodeKind.MEDICINE, coding).system == system:
+                    product = coded_product(self._reading, coding)
                     if product is not None:
                         yield product
 
     def _atc_route(self, concepts: Iterable[CodeableConcept]) -> Route:
         """Return the local route that every ATC code of the product agrees on."""
+        meanings = (self._reading.meaning(CodeKind.MEDICINE, c) for one in concepts for c in one.coding or ())
         routes = {
-            next((r for prefix, r in _ATC_LOCAL if coding.code.strip().upper().startswith(prefix)), None)
-            for concept in concepts
-            for coding in concept.coding or ()
-            if coding.code and self._reading.system(coding.system) == ATC
+            next((r for prefix, r in _ATC_LOCAL if one.code.upper().startswith(prefix)), None)
+            for one in meanings
+            if one.code and one.system == ATC
         }
         # Some senders list every ATC code of the substance, creams and tablets alike.
         return (routes.pop() or Route.UNKNOWN) if len(routes) == 1 else Route.UNKNOWN
@@ -222,7 +217,10 @@ class MedicineReader:
 
     def _of_text(self, text: str) -> DrugProduct | None:
         if text not in self._texts:
-            self._texts[text] = self._reading.terminology.drug_by_text(text)
+            terminology = self._reading.terminology
+            product = terminology.drug_by_text(text)
+            is_taken = product is not None and not terminology.is_medicine_not_taken(text)
+            self._texts[text] = product if is_taken else None
         return self._texts[text]
 
     def _count_unreadable(self, resource: Resource, kind: MedicineKind) -> None:

@@ -15,27 +15,6 @@ from cds_service.fhir.decoding import Place, ResourceStore
 from cds_service.fhir.references import ReferenceIndex
 from cds_service.fhir.versions import FhirVersion
 
-READ_OBSERVATION_GROUPS = frozenset(
-    {
-        "ferritin",
-        "ferritin_molar",
-        "tsat",
-        "iron_mass",
-        "iron_molar",
-        "tibc_mass",
-        "tibc_molar",
-        "crp",
-        "crp_hs",
-        "crp_molar",
-        "hemoglobin",
-        "hemoglobin_molar",
-        "egfr",
-        "pregnancy_status",
-        "pregnancy_edd",
-    }
-)
-"""The LOINC groups of the knowledge base that become results; Observations of any other code are not kept."""
-
 TYPE_NEEDS: Mapping[str, Need] = {
     "Patient": Need.PATIENT,
     "Condition": Need.CONDITIONS,

@@ -21,7 +21,7 @@ from cds_service.clinical.facts import (
     Unreadable,
 )
 from cds_service.fhir.decoding import UNREADABLE, list_of
-from cds_service.fhir.lean import ABSENT, CodeableConcept, Component, Resource
+from cds_service.fhir.lean import ABSENT, CodeableConcept, Coding, Component, Resource
 from cds_service.fhir.needs import Item, Salvaged
 from cds_service.fhir.quantities import (
     Measured,
@@ -36,6 +36,8 @@ from cds_service.fhir.quantities import (
     read_text,
 )
 from cds_service.fhir.reading import LOINC, SNOMED_CT, Reading, label, words_of
+from cds_service.knowledge.code_map import CodeKind
+from cds_service.knowledge.terminology import RESULT_GROUPS
 
 _TYPE = "Observation"
 _PENDING = frozenset({ResultStatus.PRELIMINARY, ResultStatus.REGISTERED})
@@ -50,24 +52,7 @@ _NO_RESULT = frozenset({"entered-in-error", "cancelled"})
 # Codes of ferritin in serum, plasma or blood whose senders mean ng/mL where they leave the unit out.
 _UNIT_MAY_BE_ASSUMED = frozenset({"2276-4", "20567-4", "24373-3"})
 
-_MASS, _MOLAR = "mass", "molar"
-_GROUPS: dict[str, tuple[Analyte, str | None]] = {
-    "ferritin": (Analyte.FERRITIN, _MASS),
-    "ferritin_molar": (Analyte.FERRITIN, _MOLAR),
-    "tsat": (Analyte.TSAT, None),
-    "iron_mass": (Analyte.IRON, _MASS),
-    "iron_molar": (Analyte.IRON, _MOLAR),
-    "tibc_mass": (Analyte.TIBC, _MASS),
-    "tibc_molar": (Analyte.TIBC, _MOLAR),
-    "crp": (Analyte.CRP, _MASS),
-    "crp_hs": (Analyte.CRP, _MASS),
-    "crp_molar": (Analyte.CRP, _MOLAR),
-    "hemoglobin": (Analyte.HAEMOGLOBIN, _MASS),
-    "hemoglobin_molar": (Analyte.HAEMOGLOBIN, _MOLAR),
-    "egfr": (Analyte.EGFR, None),
-    "pregnancy_status": (Analyte.PREGNANCY_STATUS, None),
-    "pregnancy_edd": (Analyte.DELIVERY_DATE, None),
-}
+_GROUPS = {group: (Analyte(name), family) for group, (name, family) in RESULT_GROUPS.items()}
 _BY_TEXT = {
     "ferritin": Analyte.FERRITIN,
     "tsat": Analyte.TSAT,
@@ -82,12 +67,16 @@ _NEVER = "ferritin_EXCLUDE"
 
 @dataclass(frozen=True, slots=True)
 class Measurand:
-    """What an Observation or a component measures, and how that was recognised."""
+    """What an Observation or a component measures, and how that was recognised.
+
+    `site_unit` is the unit that the site's code map gives to results without one.
+    """
 
     analyte: Analyte
     code_family: str | None = None
     may_assume_unit: bool = False
-    is_by_text: bool = False
+    site_unit: str | None = None
+    certainty: Certainty = Certainty.CODED
 
 
 class _Verdict(Enum):
@@ -177,28 +166,36 @@ class ObservationReader:
             key = (coding.system, coding.code)
             judged = self._codes.get(key)
             if judged is None:
-                judged = self._codes[key] = self._judge_code(*key)
+                judged = self._codes[key] = self._judge_code(coding)
             if judged is _Verdict.NEVER:
                 return judged
             if isinstance(judged, Measurand):
-                found = found or judged
+                # What the sender coded comes before what the site's map makes of its other codes.
+                if found is None or _is_better(judged, found):
+                    found = judged
             elif judged is _Verdict.OTHER_STANDARD:
                 is_standard = True
         if found is not None:
-            return found
+            return _Verdict.OTHER_STANDARD if self._is_contradicted(found, concept) else found
         return self._judge_words(concept, is_standard=is_standard)
 
-    def _judge_code(self, system: str | None, code: str | None) -> _Judgement:
-        if not code or self._reading.system(system) != LOINC:
+    def _is_contradicted(self, found: Measurand, concept: CodeableConcept) -> bool:
+        # Only the binding capacity has words that take its code back.
+        is_asked = found.analyte is Analyte.TIBC
+        return is_asked and self._reading.terminology.is_observation_contradicted("tibc", words_of(concept))
+
+    def _judge_code(self, coding: Coding) -> _Judgement:
+        system, code, is_mapped, unit = self._reading.meaning(CodeKind.LABORATORY, coding)
+        if not code or system != LOINC:
             return _Verdict.OTHER
-        code = code.strip()
         group = self._reading.terminology.observation_group(LOINC, code)
         if group == _NEVER:
             return _Verdict.NEVER
         if group not in _GROUPS:
             return _Verdict.OTHER_STANDARD
         analyte, code_family = _GROUPS[group]
-        return Measurand(analyte, code_family, may_assume_unit=code in _UNIT_MAY_BE_ASSUMED)
+        certainty = Certainty.SITE_MAP if is_mapped else Certainty.CODED
+        return Measurand(analyte, code_family, code in _UNIT_MAY_BE_ASSUMED, unit, certainty)
 
     def _judge_words(self, concept: CodeableConcept, *, is_standard: bool) -> _Judgement:
         # All words together: "goal" in the text speaks also for the display "Ferritin".
@@ -217,7 +214,7 @@ class ObservationReader:
         if is_standard or not words:
             return _Verdict.OTHER
         analyte = _BY_TEXT.get(terminology.observation_group_by_text(words) or "")
-        return Measurand(analyte, is_by_text=True) if analyte is not None else _Verdict.OTHER
+        return Measurand(analyte, certainty=Certainty.BY_TEXT) if analyte is not None else _Verdict.OTHER
 
     def _add_family(self, resource: Resource, source: Source) -> None:
         # A question with an answer other than a plain yes ("no", "unknown", a comment) asserts nothing.
@@ -286,6 +283,7 @@ class ObservationReader:
             lookup,
             code_family=measurand.code_family,
             may_assume_unit=measurand.may_assume_unit,
+            site_unit=measurand.site_unit,
         )
         return _result_of(measurand, stamp, measured)
 
@@ -305,9 +303,9 @@ class ObservationReader:
         groups: frozenset[str] = frozenset()
         is_coded = False
         for coding in concept.coding or ():
-            system = self._reading.system(coding.system)
-            if coding.code and system in {SNOMED_CT, LOINC}:
-                found = self._reading.terminology.coded_value_groups(system, coding.code.strip())
+            system, code, *_ = self._reading.meaning(CodeKind.PROBLEM, coding)
+            if code and system in {SNOMED_CT, LOINC}:
+                found = self._reading.terminology.coded_value_groups(system, code)
                 # Of LOINC's answers only "pregnant" is known here; the others leave the question open.
                 # Where SNOMED CT is switched off, none of its answers is known: that is no "not pregnant".
                 is_coded = is_coded or bool(found) or system == self._readable_answers
@@ -332,6 +330,10 @@ class ObservationReader:
         if sent is None:
             return None
         return _result_of(measurand, stamp, Measured(sent.shown, unreadable=Unreadable.NOT_A_NUMBER))
+
+
+def _is_better(one: Measurand, other: Measurand) -> bool:
+    return one.certainty is Certainty.CODED and other.certainty is Certainty.SITE_MAP
 
 
 def _result_status(status: str | None) -> ResultStatus | None:
@@ -401,7 +403,7 @@ def _sent_value(valued: Resource | Component, lookup: UnitLookup) -> SentValue |
 
 def _result_of(measurand: Measurand, stamp: _Stamp, measured: Measured) -> Result:
     notes = stamp.notes | measured.notes
-    if measurand.is_by_text:
+    if measurand.certainty is Certainty.BY_TEXT:
         notes |= {ResultNote.BY_TEXT}
     unreadable = Unreadable.NO_DATE if stamp.when is None else measured.unreadable
     return Result(
@@ -416,4 +418,5 @@ def _result_of(measurand: Measurand, stamp: _Stamp, measured: Measured) -> Resul
         unreadable=unreadable,
         notes=notes,
         sources=(stamp.source,),
+        certainty=measurand.certainty,
     )

@@ -14,10 +14,12 @@ from cds_service.clinical.facts import (
     Verification,
 )
 from cds_service.fhir.conditions import is_active, verification
-from cds_service.fhir.lean import CodeableConcept, Resource
+from cds_service.fhir.lean import CodeableConcept, Coding, Resource
 from cds_service.fhir.needs import Item
-from cds_service.fhir.reading import ATC, RXNORM, Reading, codes_of, label, texts, words_of
-from cds_service.knowledge import DrugProduct
+from cds_service.fhir.products import coded_product, products_certainty
+from cds_service.fhir.reading import STANDARD_SYSTEMS, Reading, codes_of, label, texts, words_of
+from cds_service.knowledge import Terminology
+from cds_service.knowledge.code_map import CodeKind
 
 _PROCEDURE_DONE = frozenset({"completed", "in-progress"})
 _ORDER_OPEN = frozenset({"active", "draft", "on-hold"})
@@ -25,9 +27,11 @@ _FAMILY_READ = frozenset({"completed", "partial"})
 _REFUTED = frozenset({Verification.REFUTED, Verification.ENTERED_IN_ERROR})
 _RLS = "rls"
 _FERRITIN = "ferritin"
+_IRON_PANEL = "iron panel"
 _IRON_GROUPS = frozenset({"IV_IRON", "ORAL_IRON", "IRON_ANY"})
 _IV_IRON = "IV_IRON"
 _ADVERSE_EFFECT_OF_IRON = "adverse_effect_of_iron"
+_IRON_REACTIONS = _IRON_GROUPS | {_ADVERSE_EFFECT_OF_IRON}
 _ANAPHYLAXIS = "anaphylaxis_unspecified"
 _ANAPHYLAXIS_WORD = re.compile(r"(?<!no )(?<!non)(?<!non-)(?<!not )\banaphyla", re.IGNORECASE)
 _IRON_PANEL_WORDS = re.compile(
@@ -73,8 +77,9 @@ def read_procedure(item: Item, reading: Reading) -> ProcedureFact | None:
     """Return a completed or ongoing Procedure of a concept group, dated by its end, else its start."""
     resource = item.resource
     groups = reading.coded_groups(resource.code)
+    certainty = reading.groups_certainty((resource.code.coding if resource.code else None) or ())
     if not groups:
-        groups = reading.text_groups(resource.code)
+        groups, certainty = reading.text_groups(resource.code), Certainty.BY_TEXT
     if not groups:
         return None
     if _code(resource.status) not in _PROCEDURE_DONE:
@@ -82,7 +87,7 @@ def read_procedure(item: Item, reading: Reading) -> ProcedureFact | None:
         return None
     start, end = reading.period(resource.performedPeriod, "Procedure", "performedPeriod")
     when = reading.date(resource.performedDateTime, "Procedure", "performedDateTime") or end or start
-    return ProcedureFact(item.source, groups, label(resource.code, "Procedure"), when)
+    return ProcedureFact(item.source, groups, label(resource.code, "Procedure"), when, certainty)
 
 
 def _code(status: str | None) -> str:
@@ -92,11 +97,14 @@ def _code(status: str | None) -> str:
 def read_allergy(item: Item, reading: Reading) -> AllergyFact | None:
     """Return an active, not refuted allergy or adverse reaction to an iron medicine."""
     resource = item.resource
-    substances = [resource.code, *(r.substance for r in resource.reaction or ())]
     groups: frozenset[str] = frozenset()
-    for substance in substances:
-        groups |= _substance_groups(substance, reading)
-    if not groups & _IRON_GROUPS and _ADVERSE_EFFECT_OF_IRON not in groups:
+    certainties: set[Certainty] = set()
+    for substance in substances_of(resource):
+        found, certainty = _substance_groups(substance, reading)
+        groups |= found
+        if found & _IRON_REACTIONS:
+            certainties.add(certainty)
+    if not certainties:
         return None
     name = "AllergyIntolerance"
     if verification(resource.verificationStatus, reading, name) in _REFUTED:
@@ -110,26 +118,25 @@ def read_allergy(item: Item, reading: Reading) -> AllergyFact | None:
         is_to_iv_iron=bool(groups & {_IV_IRON, _ADVERSE_EFFECT_OF_IRON}),
         is_high_criticality=_code(resource.criticality) == "high",
         names_anaphylaxis=_names_anaphylaxis(resource, reading),
+        certainty=next(one for one in Certainty if one in certainties),
     )
 
 
-def _substance_groups(concept: CodeableConcept | None, reading: Reading) -> frozenset[str]:
-    if concept is None:
-        return frozenset()
-    products = [_coded_product(coding.system, coding.code, reading) for coding in concept.coding or ()]
+def substances_of(resource: Resource) -> list[CodeableConcept]:
+    """Return what an allergy is to: its own code and the substances of its reactions."""
+    named = (resource.code, *(reaction.substance for reaction in resource.reaction or ()))
+    return [concept for concept in named if concept is not None]
+
+
+def _substance_groups(concept: CodeableConcept, reading: Reading) -> tuple[frozenset[str], Certainty]:
+    codings = concept.coding or ()
+    products = [coded_product(reading, coding) for coding in codings]
     groups = reading.coded_groups(concept)
+    certainty = reading.groups_certainty(codings) if groups else products_certainty(reading, codings)
     if not any(products) and not groups:
         products = [reading.terminology.drug_by_text(words) for words in texts(concept)]
-    return groups.union(*(i.groups for p in products if p is not None for i in p.ingredients))
-
-
-def _coded_product(system: str | None, code: str | None, reading: Reading) -> DrugProduct | None:
-    if not code:
-        return None
-    canonical = reading.system(system)
-    if canonical == RXNORM:
-        return reading.terminology.drug_by_rxnorm(code.strip())
-    return reading.terminology.drug_by_atc(code.strip()) if canonical == ATC else None
+        certainty = Certainty.BY_TEXT
+    return groups.union(*(i.groups for p in products if p is not None for i in p.ingredients)), certainty
 
 
 def _names_anaphylaxis(resource: Resource, reading: Reading) -> bool:
@@ -145,25 +152,39 @@ def read_order(item: Item, reading: Reading) -> OrderFact | None:
     """Return an open order of ferritin or of the iron panel."""
     resource = item.resource
     status = _code(resource.status)
-    if status not in _ORDER_OPEN or resource.doNotPerform or not _is_iron_order(resource.code, reading):
+    if status not in _ORDER_OPEN or resource.doNotPerform:
         return None
-    return OrderFact(item.source, status, reading.date(resource.authoredOn, "ServiceRequest", "authoredOn"))
+    certainty = _order_certainty(resource.code, reading)
+    if certainty is None:
+        return None
+    authored = reading.date(resource.authoredOn, "ServiceRequest", "authoredOn")
+    return OrderFact(item.source, status, authored, certainty)
 
 
-def _is_iron_order(concept: CodeableConcept | None, reading: Reading) -> bool:
+def _order_certainty(concept: CodeableConcept | None, reading: Reading) -> Certainty | None:
+    """Return how an order of ferritin or of the iron panel was recognised, None when it is none."""
     if concept is None:
-        return False
-    terminology = reading.terminology
-    codings = [(reading.system(c.system), c.code.strip()) for c in concept.coding or () if c.code]
-    if any(terminology.is_order_code(system, code) for system, code in codings):
-        return True
-    if any(not reading.is_local(system) for system, _ in codings):
-        return False
-    words = words_of(concept)
+        return None
+    codings = [coding for coding in concept.coding or () if coding.code]
+
+    def tells(coding: Coding) -> bool:
+        meaning = reading.meaning(CodeKind.ORDER, coding)
+        return reading.terminology.is_order_code(meaning.system, meaning.code) is not None
+
+    if any(tells(coding) for coding in codings):
+        return reading.certainty(CodeKind.ORDER, codings, tells)
+    if any(reading.meaning(CodeKind.ORDER, coding).system in STANDARD_SYSTEMS for coding in codings):
+        return None
+    return Certainty.BY_TEXT if order_in_words(words_of(concept), reading.terminology) else None
+
+
+def order_in_words(words: str, terminology: Terminology) -> str | None:
+    """Return "ferritin" or "iron panel" when words name an order of it."""
     if not words:
-        return False
-    is_panel = _IRON_PANEL_WORDS.search(words) is not None
-    return is_panel or terminology.observation_group_by_text(words) == _FERRITIN
+        return None
+    if _IRON_PANEL_WORDS.search(words) is not None:
+        return _IRON_PANEL
+    return _FERRITIN if terminology.observation_group_by_text(words) == _FERRITIN else None
 
 
 def read_family(item: Item, reading: Reading) -> FamilyFact | None:
@@ -189,8 +210,9 @@ def read_family(item: Item, reading: Reading) -> FamilyFact | None:
 
 def _rls_certainty(resource: Resource, reading: Reading) -> Certainty | None:
     concepts = [c.code for c in resource.condition or ()]
-    if any(_RLS in reading.coded_groups(concept) for concept in concepts):
-        return Certainty.CODED
+    coded = [c for c in concepts if c is not None and _RLS in reading.coded_groups(c)]
+    if coded:
+        return reading.groups_certainty(coding for c in coded for coding in c.coding or ())
     is_named = any(
         not reading.coded_groups(c) and (_RLS in reading.text_groups(c) or reading.is_family_history(c))
         for c in concepts

@@ -261,12 +261,18 @@ def _clip(text: str, longest: int = _LONGEST_SHOWN) -> str:
 
 
 def measure(
-    sent: SentValue, analyte: Analyte, lookup: UnitLookup, *, code_family: str | None, may_assume_unit: bool
+    sent: SentValue,
+    analyte: Analyte,
+    lookup: UnitLookup,
+    *,
+    code_family: str | None,
+    may_assume_unit: bool,
+    site_unit: str | None = None,
 ) -> Measured:
     """Return a sent value in the analyte's canonical unit, or why it cannot be read.
 
     `code_family` is "mass" or "molar" where the code says which; `may_assume_unit` holds for the codes
-    whose missing unit can only be ng/mL.
+    whose missing unit can only be ng/mL; `site_unit` is what the site says of results without one.
     """
     # UCUM's unity says nothing to a reader.
     shown_unit = "" if sent.shown_unit == _UNITY else _clip(sent.shown_unit)
@@ -276,7 +282,9 @@ def measure(
         return Measured(shown, unreadable=Unreadable.IMPLAUSIBLE, notes=sent.notes)
     notes = sent.notes
     factor = _factor(sent, analyte, lookup, bounds)
-    if factor is None and not sent.unit and may_assume_unit and _is_assumable(bounds):
+    if site_unit is not None and not sent.unit:
+        factor, notes = lookup(site_unit), notes | {ResultNote.UNIT_OF_SITE}
+    elif factor is None and not sent.unit and may_assume_unit and _is_assumable(bounds):
         factor, notes = lookup(_ASSUMED_UNIT), notes | {ResultNote.UNIT_ASSUMED}
     if factor is None:
         return Measured(shown, unreadable=_why_no_unit(sent, lookup), notes=notes)

@@ -5,15 +5,16 @@ that a resource which says nothing to the rules costs next to nothing.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from zoneinfo import ZoneInfo
 
-from cds_service.clinical.facts import DataIssue, IssueKind, PartialDate
+from cds_service.clinical.facts import Certainty, DataIssue, IssueKind, PartialDate
 from cds_service.fhir.dates import DateReading, read_date
-from cds_service.fhir.lean import CodeableConcept, Period, Reference, Resource
+from cds_service.fhir.lean import CodeableConcept, Coding, Period, Reference, Resource
 from cds_service.fhir.needs import Item
 from cds_service.knowledge import Terminology
+from cds_service.knowledge.code_map import CodeKind, Meaning
 
 LOINC = "http://loinc.org"
 SNOMED_CT = "http://snomed.info/sct"
@@ -66,6 +67,7 @@ class Reading:
         self._text_groups: dict[str, frozenset[str]] = {}
         self._family_texts: dict[str, bool] = {}
         self._systems: dict[str, str] = {}
+        self._meanings: dict[tuple[CodeKind, str | None, str | None], Meaning] = {}
         self._dates: dict[str, DateReading | None] = {}
 
     def date(self, text: str | None, resource_type: str, element: str) -> PartialDate | None:
@@ -103,6 +105,14 @@ class Reading:
             found = self._systems[uri] = self.terminology.normalise_system(uri.strip())
         return found
 
+    def meaning(self, kind: CodeKind, coding: Coding) -> Meaning:
+        """Return what a coding stands for, in the words of the site's code map where it is there."""
+        key = (kind, coding.system, coding.code)
+        found = self._meanings.get(key)
+        if found is None:
+            found = self._meanings[key] = self.terminology.meaning(*key)
+        return found
+
     def code_groups(self, system: str | None, code: str | None) -> frozenset[str]:
         """Return the concept groups of one coding."""
         key = (system, code)
@@ -114,7 +124,8 @@ class Reading:
     def _look_up(self, system: str | None, code: str | None) -> frozenset[str]:
         if not code:
             return _NOTHING
-        return self.terminology.condition_groups(self.system(system), code.strip())
+        meaning = self.terminology.meaning(CodeKind.PROBLEM, system, code)
+        return self.terminology.condition_groups(meaning.system, meaning.code)
 
     def coded_groups(self, concept: CodeableConcept | None) -> frozenset[str]:
         """Return the concept groups of all codings, whatever their order."""
@@ -124,6 +135,24 @@ class Reading:
             coding = concept.coding[0]
             return self.code_groups(coding.system, coding.code)
         return _NOTHING.union(*(self.code_groups(c.system, c.code) for c in concept.coding))
+
+    def certainty(
+        self, kind: CodeKind, codings: Iterable[Coding], tells: Callable[[Coding], object]
+    ) -> Certainty:
+        """Return how codings tell what `tells` finds: by a code of their own, or by the site's map alone."""
+        if not self.terminology.code_map:
+            return Certainty.CODED
+        mapped = [self.meaning(kind, coding).is_mapped for coding in codings if tells(coding)]
+        return Certainty.SITE_MAP if mapped and all(mapped) else Certainty.CODED
+
+    def groups_certainty(self, codings: Iterable[Coding]) -> Certainty:
+        """Return how codings tell their concept groups."""
+        return self.certainty(CodeKind.PROBLEM, codings, self._tells_problem)
+
+    def _tells_problem(self, coding: Coding) -> bool:
+        meaning = self.meaning(CodeKind.PROBLEM, coding)
+        is_obstetric = self.terminology.is_obstetric(meaning.system, meaning.code)
+        return is_obstetric or bool(self.code_groups(coding.system, coding.code))
 
     def text_groups(self, concept: CodeableConcept | None) -> frozenset[str]:
         """Return the concept groups that the words name, text and displays taken together.

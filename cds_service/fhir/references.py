@@ -128,7 +128,10 @@ def find_referables(store: ResourceStore, places: Iterable[Place]) -> Iterator[R
 def _contained(owner: lean.Resource, local_id: str) -> lean.Resource | None:
     for raw in owner.contained or ():
         resource = _decode(raw)
-        if resource is not None and resource.id == local_id and is_acceptable(resource):
+        if resource is None or resource.id is None or not is_acceptable(resource):
+            continue
+        # Some libraries write the sign of the reference into the id as well, and ids without quotes.
+        if str(resource.id).removeprefix("#") == local_id.removeprefix("#"):
             return resource
     return None
 

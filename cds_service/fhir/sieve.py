@@ -11,17 +11,17 @@ import msgspec
 from cds_service.fhir import lean
 from cds_service.fhir.answers import LABORATORY_GROUPS, LOINC
 from cds_service.fhir.decoding import UNREADABLE, Head
-from cds_service.fhir.needs import READ_OBSERVATION_GROUPS
 from cds_service.fhir.reading import is_switched_off
 from cds_service.knowledge import Terminology
+from cds_service.knowledge.code_map import CodeKind, Meaning
+from cds_service.knowledge.terminology import RESULT_GROUPS
 
 _LABORATORY = "laboratory"
 # An Observation or Condition may name a family history of restless legs (docs/rules.md R9.5).
 _FAMILY_WORD = "restless"
 _ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
 _SNOMED_CT = "http://snomed.info/sct"
-# Codes that end a pregnancy, and the chapter that dates it, are read as codes (docs/rules.md R9.3).
-_OBSTETRIC = ("O", "Z37", "Z39")
+_LABORATORY_CODE, _PROBLEM = CodeKind.LABORATORY, CodeKind.PROBLEM
 
 _ORDER_STEMS = ("iron", "ferr")
 
@@ -88,7 +88,7 @@ class Sieve:
         if code.text and code.text.strip():
             return True
         for coding in code.coding or ():
-            if coding.code and self._system(coding) not in {"", _SNOMED_CT}:
+            if coding.code and self._meaning(_LABORATORY_CODE, coding).system not in {"", _SNOMED_CT}:
                 return True
         return any(text.strip() for text in _texts(code))
 
@@ -122,9 +122,9 @@ class Sieve:
         """Words count only without a LOINC code (docs/rules.md R8.13)."""
         is_local = True
         for coding in code.coding or ():
-            if coding.code and self._system(coding) == LOINC:
+            if coding.code and self._meaning(_LABORATORY_CODE, coding).system == LOINC:
                 is_local = False
-                if self._group(coding) in READ_OBSERVATION_GROUPS:
+                if self._group(coding) in RESULT_GROUPS:
                     return True
         texts = list(_texts(code))
         words = "; ".join(texts)
@@ -137,11 +137,11 @@ class Sieve:
     def _is_known_condition(self, code: lean.CodeableConcept) -> bool:
         groups = self._terminology.condition_groups
         for coding in code.coding or ():
-            bare = (coding.code or "").strip()
+            system, bare, *_ = self._meaning(_PROBLEM, coding)
             # An ICD code also counts under a system of the site's own.
-            if groups(self._system(coding), bare) or groups(_ICD_10_CM, bare):
+            if groups(system, bare) or groups(_ICD_10_CM, bare):
                 return True
-            if bare.upper().startswith(_OBSTETRIC):
+            if self._terminology.is_obstetric(_ICD_10_CM, bare):
                 return True
         words = "; ".join(_texts(code))
         if not words:
@@ -149,29 +149,29 @@ class Sieve:
         return _FAMILY_WORD in words.lower() or bool(self._terminology.condition_groups_by_text(words))
 
     def _is_known_order(self, code: lean.CodeableConcept) -> bool:
-        terminology = self._terminology
-        return any(
-            terminology.is_order_code(self._system(coding), (coding.code or "").strip())
-            for coding in code.coding or ()
-        ) or any(stem in text.lower() for stem in _ORDER_STEMS for text in _texts(code))
+        meanings = [self._meaning(CodeKind.ORDER, coding) for coding in code.coding or ()]
+        return any(self._terminology.is_order_code(one.system, one.code) for one in meanings) or any(
+            stem in text.lower() for stem in _ORDER_STEMS for text in _texts(code)
+        )
 
     def _is_known_medicine(self, code: lean.CodeableConcept) -> bool:
         terminology = self._terminology
         for coding in code.coding or ():
-            bare = (coding.code or "").strip()
+            bare = self._meaning(CodeKind.MEDICINE, coding).code
             if bare and (terminology.drug_by_rxnorm(bare) or terminology.drug_by_atc(bare)):
                 return True
-        words = [text for text in _texts(code) if text.strip()]
+        words = [text for text in _texts(code) if terminology.is_medicine_readable(text)]
         # A medicine without a readable name is counted.
-        return not words or any(terminology.drug_by_text(text) for text in words)
+        return not words or any(terminology.drug_by_text(text) for text in _texts(code))
 
     def _group(self, coding: lean.Coding) -> str | None:
         if not coding.code:
             return None
-        return self._terminology.observation_group(self._system(coding), coding.code.strip())
+        meaning = self._meaning(_LABORATORY_CODE, coding)
+        return self._terminology.observation_group(meaning.system, meaning.code)
 
-    def _system(self, coding: lean.Coding) -> str:
-        return self._terminology.normalise_system(coding.system.strip()) if coding.system else ""
+    def _meaning(self, kind: CodeKind, coding: lean.Coding) -> Meaning:
+        return self._terminology.meaning(kind, coding.system, coding.code)
 
 
 def _texts(code: lean.CodeableConcept) -> Iterator[str]:

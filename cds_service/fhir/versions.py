@@ -57,6 +57,7 @@ _TYPE_VERSIONS: Mapping[str, Versions] = {
 
 _FAMILY_LIST = re.compile(rb'"family"\s*:\s*\[')
 _FAMILY_TEXT = re.compile(rb'"family"\s*:\s*"')
+_CONCEPT_OR_REFERENCE = re.compile(rb'"(?:concept|reference)"\s*:')
 _OLD_CATEGORY_SYSTEM = "http://hl7.org/fhir/observation-category"
 
 _HINTS: tuple[tuple[re.Pattern[str], FhirVersion], ...] = (
@@ -149,9 +150,13 @@ def _subject(resource: lean.Resource) -> Marks:
 
 def _medicine(resource: lean.Resource) -> Marks:
     yield from _subject(resource)
-    if _has(resource.medication):
+    is_named = resource.medicationCodeableConcept is not None or resource.medicationReference is not None
+    # Some senders add a plain concept of this name to R4's elements; R5's holds a concept or a reference.
+    if _has(resource.medication) and not (
+        is_named and _CONCEPT_OR_REFERENCE.search(resource.medication) is None
+    ):
         yield _ONLY_R5
-    if resource.medicationCodeableConcept is not None or resource.medicationReference is not None:
+    if is_named:
         yield _UNTIL_R4
     dosages = resource.dosageInstruction or (resource.dosage if isinstance(resource.dosage, list) else ())
     if any(_has(dosage.doseQuantity) for dosage in dosages or ()):

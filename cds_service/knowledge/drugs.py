@@ -11,11 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from cds_service.knowledge.folding import fold, is_foreign
+
 UNKNOWN = "unknown"
 _LONGEST = 600
 _WORD = re.compile(r"[^\W\d_]+|[0-9]+(?:\.[0-9]+)?|%")
-# Straight and curly apostrophes, accents used as such, trade mark signs: "St. John's" is "St Johns".
-_QUOTES = str.maketrans("", "", "'`\u2019\u00b4\u00ae\u2122")
+# "St. John's" is "St Johns".
+_QUOTES = str.maketrans("", "", "'`")
+# Shorter Latin words beside a name in another script are units, forms and numbers.
+_LETTERS_OF_A_NAME = 4
 
 _IRON = "iron"
 _FE = "fe"
@@ -29,6 +33,7 @@ _MULTIVITAMIN = frozenset({"IRON_IN_MULTIVITAMIN"})
 _CONTRACEPTIVE = frozenset({"IRON_IN_CONTRACEPTIVE_PACK"})
 _ANY_IRON = _ORAL_IRON | _IV_IRON | _MULTIVITAMIN | _CONTRACEPTIVE | {"IV_IRON_DIALYSATE"}
 
+_ANTIHISTAMINE = "ANTIHIST"
 _DOXEPIN = "doxepin"
 _SEDATING = frozenset({"ANTIHIST_SEDATING"})
 _LOW_DOSES = frozenset({"3", "6"})
@@ -78,6 +83,24 @@ class _Hit(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class _Denials:
+    """The words by which a text takes its medicine back, by where they stand."""
+
+    anywhere: re.Pattern[str]
+    before: re.Pattern[str]
+    after: re.Pattern[str]
+    allergy_after: re.Pattern[str]
+
+    def apply(self, name: _Name, whole: str, before: str, after: str) -> bool:
+        """Return whether a text whose first medicine is `name` takes it back."""
+        if self.anywhere.search(whole) or self.before.search(before) or self.after.search(after):
+            return True
+        # "Benadryl Allergy" is a product.
+        is_antihistamine = any(g.startswith(_ANTIHISTAMINE) for i in name.ingredients for g in i.groups)
+        return not is_antihistamine and self.allergy_after.search(after) is not None
+
+
+@dataclass(frozen=True, slots=True)
 class _Words:
     """The words of products that are more than the names of their ingredients."""
 
@@ -87,6 +110,9 @@ class _Words:
     any_vitamin: re.Pattern[str]
     no_iron: re.Pattern[str]
     iron_by_vein: re.Pattern[str]
+    denials: _Denials
+    no_medicine: re.Pattern[str]
+    foreign: frozenset[str]
     routes: tuple[tuple[str, re.Pattern[str]], ...]
 
 
@@ -115,11 +141,30 @@ class Drugs:
         if not hits and _FE not in words:
             return None
         plain = " ".join(words)
+        if self.words.no_medicine.search(plain) or self._says_more(words, hits):
+            return None
         found = self._ingredients(hits, plain)
         if not found:
             return None
         route = self._route(plain) or _common(hit.name.route for hit in hits)
         return DrugProduct(found, route, _short_name(found, plain), is_by_text=True)
+
+    def _says_more(self, words: Sequence[str], hits: Sequence[_Hit]) -> bool:
+        """Whether words of another script say more of a name in that script than we can read."""
+        named = {word for hit in hits for word in hit.name.words}
+        if not any(is_foreign(word) for word in named):
+            return False
+        return any(is_foreign(word) and word not in self.words.foreign for word in words if word not in named)
+
+    def is_not_taken(self, text: str) -> bool:
+        """Whether a text says of its medicine that it is not taken: an allergy, a refusal, a past course."""
+        words = words_of(text)
+        first = next(self._hits(words), None)
+        if first is None:
+            return False
+        start = first.end - len(first.name.words)
+        parts = (" ".join(part) for part in (words, words[:start], words[first.end :]))
+        return self.words.denials.apply(first.name, *parts)
 
     def _hits(self, words: Sequence[str]) -> Iterator[_Hit]:
         at = 0
@@ -173,7 +218,20 @@ class Drugs:
 
 def words_of(text: str) -> list[str]:
     """Return the words and numbers of a text, small letters, joined ones ("325mg") apart."""
-    return _WORD.findall(text[:_LONGEST].casefold().translate(_QUOTES))
+    return _WORD.findall(fold(text[:_LONGEST]).translate(_QUOTES))
+
+
+def is_readable(text: str) -> bool:
+    """Whether a text can name a medicine for us: it has letters, and not only of other scripts.
+
+    A Latin name beside words of another script is enough. Not readable is no verdict on the medicine: a name
+    that is known in another script is found all the same.
+    """
+    words = [word for word in words_of(text) if word[0].isalpha()]
+    foreign = [word for word in words if is_foreign(word)]
+    if not foreign:
+        return bool(words)
+    return any(len(word) >= _LETTERS_OF_A_NAME for word in words if word not in foreign)
 
 
 def _has_iron(found: Mapping[str, ProductIngredient], besides: str = "") -> bool:
@@ -257,7 +315,8 @@ def _names(
 ) -> Iterator[_Name]:
     """Yield every name; of two with the same words the first counts."""
     known: set[tuple[str, ...]] = set()
-    for name in (*_own_names(terms["names"], own), *_own_brands(terms, own)):
+    foreign = _spelt(terms["other_scripts"]["names"], own)
+    for name in (*_own_names(terms["names"], own), *foreign, *_own_brands(terms, own)):
         known.add(name.words)
         yield name
     for spoken, (parts, route) in brands.items():
@@ -272,6 +331,11 @@ def _own_names(others: Mapping[str, Sequence[str]], own: Mapping[str, ProductIng
     for name, part in own.items():
         for spelling in (name, *others.get(name, ())):
             yield _Name(tuple(words_of(spelling)), (part,), UNKNOWN)
+
+
+def _spelt(spellings: Mapping[str, Sequence[str]], own: Mapping[str, ProductIngredient]) -> Iterator[_Name]:
+    for name, spelled in spellings.items():
+        yield from (_Name(tuple(words_of(one)), (own[name],), UNKNOWN) for one in spelled)
 
 
 def _own_brands(terms: Mapping[str, Any], own: Mapping[str, ProductIngredient]) -> Iterator[_Name]:
@@ -312,6 +376,14 @@ def _product_words(terms: Mapping[str, Any]) -> _Words:
         _any_of(terms["any_vitamin"]),
         _any_of(terms["no_iron"]),
         _any_of(terms["iron_by_vein"]),
+        _Denials(
+            _any_of(terms["not_taken"]),
+            _any_of(terms["not_taken_before"]),
+            _any_of(terms["not_taken_after"]),
+            _any_of(terms["allergy_after"]),
+        ),
+        _any_of(terms["no_medicine"]),
+        frozenset(word for spelt in terms["other_scripts"]["words"] for word in words_of(spelt)),
         tuple((entry["route"], _any_of(entry["words"])) for entry in terms["route"]),
     )
 

@@ -1,14 +1,17 @@
 """The shapes of the knowledge base: dated, cited values that the rules look up by id."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
+from cds_service.knowledge.code_map import CodeMap
 from cds_service.knowledge.terminology import Terminology
 
 _DAY = "d"
+# How a reader says a unit of UCUM; any other stands as it is.
+_UNIT_WORDS = {"d": " days", "a": " years", "h": " hours", "1": ""}
 
 
 class Check(StrEnum):
@@ -55,7 +58,8 @@ class Threshold:
     @property
     def words(self) -> str:
         """Return the value as texts name it ("365 days")."""
-        return f"{self.value} {'days' if self.unit == _DAY else self.unit}"
+        unit = _UNIT_WORDS.get(self.unit, f" {self.unit}")
+        return f"{self.value}{unit.removesuffix('s') if self.value == 1 else unit}"
 
     @property
     def awaits_review(self) -> bool:
@@ -141,6 +145,12 @@ class Knowledge:
     ingredients: Mapping[str, Ingredient]
     rules: Mapping[str, RuleDefinition]
     terminology: Terminology
+
+    def with_code_map(self, code_map: CodeMap) -> "Knowledge":
+        """Return the knowledge as it reads the records of a client with codes of its own."""
+        if not code_map:
+            return self
+        return replace(self, terminology=self.terminology.with_code_map(code_map))
 
     def threshold(self, threshold_id: str) -> Decimal:
         """Return the value of a threshold in its own unit; raises KeyError for an unknown id."""

@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from cds_service.knowledge.drugs import UNKNOWN, DrugProduct, Drugs, ProductIngredient, load_drugs
+from cds_service.knowledge.code_map import EMPTY, CodeKind, CodeMap, Key, Meaning
+from cds_service.knowledge.drugs import (
+    UNKNOWN,
+    DrugProduct,
+    Drugs,
+    ProductIngredient,
+    is_readable,
+    load_drugs,
+)
 from cds_service.knowledge.text_match import (
     ConditionWords,
     ObservationWords,
@@ -45,6 +53,28 @@ _SNOMED_EDITION = "snomed.info/sct/"
 
 _NOTHING: frozenset[str] = frozenset()
 _LONGEST_ICD = 8
+_MASS, _MOLAR = "mass", "molar"
+RESULT_GROUPS: Mapping[str, tuple[str, str | None]] = {
+    "ferritin": ("ferritin", _MASS),
+    "ferritin_molar": ("ferritin", _MOLAR),
+    "tsat": ("tsat", None),
+    "iron_mass": ("iron", _MASS),
+    "iron_molar": ("iron", _MOLAR),
+    "tibc_mass": ("tibc", _MASS),
+    "tibc_molar": ("tibc", _MOLAR),
+    "crp": ("crp", _MASS),
+    "crp_hs": ("crp", _MASS),
+    "crp_molar": ("crp", _MOLAR),
+    "hemoglobin": ("haemoglobin", _MASS),
+    "hemoglobin_molar": ("haemoglobin", _MOLAR),
+    "egfr": ("egfr", None),
+    "pregnancy_status": ("pregnancy status", None),
+    "pregnancy_edd": ("estimated delivery date", None),
+}
+"""The groups of LOINC codes that are read as results: the analyte, and mass or molar where the code says."""
+
+# Chapter 15, delivery outcome and postpartum care: the pregnancy rules read these codes themselves.
+_OBSTETRIC = ("O", "Z37", "Z39")
 _ORDERS = {
     "ferritin": "ferritin",
     "ferritin_molar": "ferritin",
@@ -77,12 +107,27 @@ class Terminology:
     answers: Mapping[str, frozenset[str]]
     in_remission: frozenset[str]
     has_snomed: bool = True
+    code_map: CodeMap = EMPTY
 
     def without_snomed(self) -> Self:
         """Return the same without any code of SNOMED CT; groups that have no other code are read by words."""
         others = {group: tuple(c for c in codes if c[0] != SNOMED_CT) for group, codes in self.codes.items()}
         codes = {group: members for group, members in others.items() if members}
         return replace(self, codes=codes, snomed={}, has_snomed=False)
+
+    def with_code_map(self, code_map: CodeMap) -> Self:
+        """Return the terminology of a client whose own codes count as this map says."""
+        return replace(self, code_map=code_map) if code_map else self
+
+    def meaning(self, kind: CodeKind, system: str | None, code: str | None) -> Meaning:
+        """Return what a coding stands for: what the site's map says, else the coding itself.
+
+        The system is canonical and "" when none is given, the code without surrounding blanks.
+        """
+        own = self.normalise_system(system.strip()) if system else ""
+        bare = code.strip() if code else ""
+        mapped = self.code_map.find(kind, own, bare)
+        return Meaning(own, bare) if mapped is None else mapped.meaning
 
     def normalise_system(self, uri: str) -> str:
         """Return the canonical URL of a code system, an unknown one as it came."""
@@ -132,11 +177,39 @@ class Terminology:
         """Return the analyte that a text names."""
         return self.observations.group(text)
 
+    def is_observation_contradicted(self, analyte: str, text: str) -> bool:
+        """Whether the words beside a code of this analyte say that it is another one."""
+        return self.observations.contradicts(analyte, text)
+
     def loinc_codes(self, *groups: str) -> tuple[str, ...]:
         """Return the LOINC codes of these groups."""
         return tuple(
             code for group in groups for system, code in self.codes.get(group, ()) if system == LOINC
         )
+
+    def searched_group(self, token: str) -> str | None:
+        """Return the group of Observation codes that a token of a search names: `system|code` or `code`.
+
+        A token without a system matches the code in every system.
+        """
+        system, _, code = token.strip().rpartition("|")
+        if system:
+            meaning = self.meaning(CodeKind.LABORATORY, system, code)
+            return self.observation_group(meaning.system, meaning.code)
+        mapped = (one.target_code for one in self.code_map.of_kind(CodeKind.LABORATORY) if one.code == code)
+        return next(filter(None, (self.observation_group(LOINC, one) for one in (code, *mapped))), None)
+
+    def local_results(self) -> dict[str, list[Key]]:
+        """Return the site's own codes of results by their analyte, as system ("" for none) and code."""
+        found: dict[str, list[Key]] = {}
+        for one in self.code_map.of_kind(CodeKind.LABORATORY):
+            group = self.observation_group(one.target_system, one.target_code)
+            found.setdefault(RESULT_GROUPS[group or ""][0], []).append(one.key)
+        return found
+
+    def is_obstetric(self, system: str, code: str) -> bool:
+        """Whether a code dates or ends a pregnancy, so that the rules read the code itself."""
+        return system == ICD_10_CM and code.upper().startswith(_OBSTETRIC)
 
     def is_order_code(self, system: str, code: str) -> str | None:
         """Return "ferritin" or "iron panel" for a code that orders it."""
@@ -153,6 +226,14 @@ class Terminology:
     def drug_by_text(self, text: str) -> DrugProduct | None:
         """Return the product that a text names."""
         return self.drugs.by_text(text)
+
+    def is_medicine_not_taken(self, text: str) -> bool:
+        """Whether a text says of the medicine it names that it is not taken."""
+        return self.drugs.is_not_taken(text)
+
+    def is_medicine_readable(self, text: str) -> bool:
+        """Whether a text can name a medicine for us: in letters that we read."""
+        return is_readable(text)
 
     def unit(self, analyte: str, unit_text: str) -> UnitFactor | None:
         """Return the conversion of a unit for this analyte, None when it has no such unit."""

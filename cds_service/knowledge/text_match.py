@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cds_service.knowledge.folding import fold
+
 _NOTHING: frozenset[str] = frozenset()
 _LONGEST = 400
 _PART_END = ";"
@@ -69,6 +71,7 @@ class ObservationWords:
     analytes: tuple[_Family, ...]
     any_word: re.Pattern[str]
     never: re.Pattern[str]
+    contradictions: Mapping[str, re.Pattern[str]]
 
     def group(self, text: str) -> str | None:
         """Return the analyte that a text names, None when it names none of ours."""
@@ -82,9 +85,14 @@ class ObservationWords:
                 return analyte.group
         return None
 
+    def contradicts(self, group: str, text: str) -> bool:
+        """Whether the words beside a code of this analyte say that it is another one."""
+        pattern = self.contradictions.get(group)
+        return pattern is not None and pattern.search(_folded(text)) is not None
+
 
 def _folded(text: str) -> str:
-    return " ".join(text[:_LONGEST].casefold().replace("\u2019", "'").replace("_", " ").split())
+    return " ".join(fold(text[:_LONGEST]).replace("_", " ").split())
 
 
 def condition_words(table: Mapping[str, Any]) -> ConditionWords:
@@ -105,7 +113,11 @@ def condition_words(table: Mapping[str, Any]) -> ConditionWords:
 def observation_words(table: Mapping[str, Any]) -> ObservationWords:
     """Return the matcher of laboratory values from its packaged table."""
     analytes = tuple(_family(entry) for entry in table["analyte"])
-    return ObservationWords(analytes, _any_of([a.words.pattern for a in analytes]), _any_of(table["never"]))
+    contradictions = {
+        a["group"]: _any_of(a["not_with_code"]) for a in table["analyte"] if "not_with_code" in a
+    }
+    any_word = _any_of([a.words.pattern for a in analytes])
+    return ObservationWords(analytes, any_word, _any_of(table["never"]), contradictions)
 
 
 def _family(entry: Mapping[str, Any]) -> _Family:

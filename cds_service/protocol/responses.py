@@ -14,6 +14,9 @@ from pydantic.alias_generators import to_camel
 MAX_SUMMARY = 139
 """Characters of a card's summary, counted as UTF-16 units since clients count as JavaScript does."""
 
+EXPLANATION = "org.rls-iron-cds.explain"
+"""The member of `extension` under which an answer carries its explanation (docs/explain.md)."""
+
 _MAY_BE_EMPTY = frozenset({"cards", "services"})
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
@@ -140,6 +143,7 @@ class CardsResponse(_Wire):
     """The answer of a hook; an empty list says that there is nothing to say."""
 
     cards: tuple[Card, ...]
+    extension: Mapping[str, Any] | None = None
 
     @model_validator(mode="after")
     def _tells_cards_apart(self) -> Self:

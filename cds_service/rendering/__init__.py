@@ -51,17 +51,22 @@ class _Fixed:
 
 
 class CardLibrary:
-    """The card templates, read and compiled once; renders decisions."""
+    """The card templates, read and compiled once; renders decisions.
 
-    def __init__(self, templates: Templates) -> None:
+    With the public address of the deployment each card links to its page of the public basis, if the address
+    is https: cards link to nothing else.
+    """
+
+    def __init__(self, templates: Templates, public_url: str | None = None) -> None:
         self._templates = templates
+        self._public_url = public_url
         self._fixed: dict[tuple[CardKey, str], _Fixed] = {}
         self._writers: dict[str, DetailWriter] = {}
 
     @classmethod
-    def load(cls, directory: Path | None = None) -> Self:
+    def load(cls, directory: Path | None = None, *, public_url: str | None = None) -> Self:
         """Return the library of a directory, by default of the `cards/` that belongs to this package."""
-        return cls(read_templates(directory or cards_dir()))
+        return cls(read_templates(directory or cards_dir()), public_url)
 
     @property
     def version(self) -> str:
@@ -163,11 +168,13 @@ class CardLibrary:
     def _fixed_parts(self, key: CardKey, base: str) -> _Fixed:
         fixed = self._fixed.get((key, base))
         if fixed is None:
-            fixed = self._fixed[key, base] = _fixed_parts(self._templates, key, base.rstrip("/"))
+            fixed = self._fixed[key, base] = _fixed_parts(
+                self._templates, key, base.rstrip("/"), self._public_url
+            )
         return fixed
 
 
-def _fixed_parts(templates: Templates, key: CardKey, base: str) -> _Fixed:
+def _fixed_parts(templates: Templates, key: CardKey, base: str, public_url: str | None) -> _Fixed:
     card, shared = templates.cards[key], templates.shared
     topic = Coding(code=key.topic_code, system=f"{base}/{shared['topic']['system']}", display=card.topic)
     reasons = dict(shared["override"]["all"])
@@ -177,8 +184,18 @@ def _fixed_parts(templates: Templates, key: CardKey, base: str) -> _Fixed:
     return _Fixed(
         source=Source(label=shared["source"]["label"], url=shared["source"]["url"], topic=topic),
         override_reasons=tuple(Coding(code=c, system=system, display=d) for c, d in reasons.items()),
-        links=tuple(LinkModel(type="absolute", **shared["links"][name]) for name in card.links),
+        links=(
+            *(LinkModel(type="absolute", **shared["links"][name]) for name in card.links),
+            *_basis_link(templates, key, public_url),
+        ),
     )
+
+
+def _basis_link(templates: Templates, key: CardKey, public_url: str | None) -> tuple[LinkModel, ...]:
+    if public_url is None or not public_url.startswith("https://"):
+        return ()
+    label = templates.shared["basis"]["label"]
+    return (LinkModel(type="absolute", label=label, url=f"{public_url}/basis/{key.topic_code}"),)
 
 
 def _drug_names(decision: CardDecision, _assessment: Assessment, _knowledge: Knowledge) -> list[str]:

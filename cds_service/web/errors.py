@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from flask import Flask, Response
+from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge, UnsupportedMediaType
 
 from cds_service.assess import RequiredDataMissing
 from cds_service.clinical.facts import DataIssue, IssueKind
-from cds_service.ports import CallerRefusedError, StoreUnavailableError
+from cds_service.ports import AuditUnavailableError, CallerRefusedError, StoreUnavailableError
 from cds_service.protocol.errors import BadRequest
 from cds_service.protocol.outcome import Issue, operation_outcome
 from cds_service.protocol.prefetch import prefetch_templates
@@ -44,6 +44,7 @@ def register_errors(app: Flask, *, max_body: int) -> None:
     app.register_error_handler(RequiredDataMissing, required_data_missing)
     app.register_error_handler(CallerRefusedError, caller_refused)
     app.register_error_handler(StoreUnavailableError, store_unavailable)
+    app.register_error_handler(AuditUnavailableError, audit_unavailable)
     app.register_error_handler(RequestEntityTooLarge, too_large(max_body))
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, unexpected)
@@ -56,6 +57,7 @@ def bad_request(error: BadRequest) -> Response:
 
 def caller_refused(error: CallerRefusedError) -> Response:
     """Return 401, the same for every cause; the log alone gets the cause, and the issuer if it is known."""
+    g.refusal = error.refusal.value
     log_event("caller refused", logging.WARNING, refusal=error.refusal.value, issuer=error.issuer or "")
     response = outcome_response(401, [_REFUSED])
     response.headers["WWW-Authenticate"] = "Bearer"
@@ -66,6 +68,14 @@ def store_unavailable(error: StoreUnavailableError) -> Response:
     """Return 503: who calls cannot be decided now, and nobody is let in meanwhile."""
     log_event("store or keys out of reach", logging.ERROR, fault=str(error))
     response = outcome_response(503, [Issue("transient", "The service cannot check callers at the moment.")])
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+def audit_unavailable(error: AuditUnavailableError) -> Response:
+    """Return 503: what cannot be written down is not done."""
+    log_event("audit log out of reach", logging.ERROR, fault=str(error))
+    response = outcome_response(503, [Issue("transient", "The service cannot keep its audit log.")])
     response.headers["Retry-After"] = "5"
     return response
 

@@ -1,5 +1,6 @@
 """What every answer and every body has in common: headers for browser clients, JSON types, limits."""
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 
 from flask import Response, request
@@ -87,7 +88,8 @@ def read_json_body(limit: int) -> bytes:
         raise BadRequest("structure", "The body could not be read to its end.") from None
     if len(body) > limit:
         raise RequestEntityTooLarge
-    return body
+    # Some systems put it there; RFC 8259 lets a reader pass over it.
+    return body.removeprefix(BOM_UTF8)
 
 
 def _bound_waiting() -> None:

@@ -15,6 +15,7 @@ ALLOWED = frozenset(
         "duration_ms",
         "exception",
         "fault",
+        "head",
         "incident",
         "issuer",
         "issues",

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, g
 
-from cds_service.assess import Answer, PatientView
+from cds_service.assess import Answer, PatientView, RequiredDataMissing
+from cds_service.audit import AuditKind
 from cds_service.ports import Metrics
 from cds_service.protocol.envelope import HookRequest, parse_hook_request
 from cds_service.protocol.feedback import parse_feedback
-from cds_service.protocol.responses import CardsResponse, to_json
+from cds_service.protocol.responses import EXPLANATION, CardsResponse, to_json
 from cds_service.web.auth import Callers
 from cds_service.web.discovery import HOOK, SERVICE_ID, discovery
 from cds_service.web.http import json_response, read_json_body
@@ -42,16 +43,24 @@ def service_blueprint(
 
     def call() -> Response:
         client = callers.caller((_SERVICE,))
+        g.audit_kind = AuditKind.CALL
         view = patient_view(parse_hook_request(read_json_body(max_body), expected_hook=HOOK))
-        answer = assess(view if client is None else replace(view, client=client.name))
+        if client is not None:
+            view = replace(view, client=client.name)
+        g.identity = view.identity
+        answer = _counted(assess, view, metrics)
         _note_for_log(answer, metrics)
-        is_silent = client is not None and client.is_silent
-        return json_response(_NOTHING if is_silent else to_json(CardsResponse(cards=answer.cards)))
+        if client is not None and client.is_silent:
+            return json_response(_NOTHING)
+        g.card_uuids = [card.uuid for card in answer.cards]
+        return json_response(to_json(cards_response(answer)))
 
     def feedback() -> Response:
         # Clients differ on whether the token of a feedback names the service or the feedback address.
         callers.caller((_SERVICE, f"{_SERVICE}/feedback"))
+        g.audit_kind = AuditKind.FEEDBACK
         told = parse_feedback(read_json_body(max_body))
+        g.card_uuids = [entry.card for entry in told.feedback[:_MOST_LOGGED]]
         for entry in told.feedback:
             metrics.count("feedback", service=SERVICE_ID, outcome=entry.outcome)
         log_event("feedback", outcomes=[entry.outcome for entry in told.feedback[:_MOST_LOGGED]])
@@ -64,6 +73,14 @@ def service_blueprint(
     return blueprint
 
 
+def cards_response(answer: Answer) -> CardsResponse:
+    """Return the answer as it goes out; an explanation stands in `extension` (docs/explain.md)."""
+    if answer.explanation is None:
+        return CardsResponse(cards=answer.cards)
+    told = answer.explanation.model_dump(by_alias=True)
+    return CardsResponse(cards=answer.cards, extension={EXPLANATION: told})
+
+
 def patient_view(call: HookRequest) -> PatientView:
     """Return what the use case needs of a call."""
     return PatientView(
@@ -74,7 +91,25 @@ def patient_view(call: HookRequest) -> PatientView:
         fhir_server=call.fhir_server,
         version_hint=call.version_hint,
         authorization=call.fhir_authorization,
+        user_id=call.user_id,
     )
+
+
+def _counted(assess: Assess, view: PatientView, metrics: Metrics) -> Answer:
+    """Return the answer; its unmapped codes are counted also where required data is missing."""
+    try:
+        answer = assess(view)
+    except RequiredDataMissing as error:
+        _count_unmapped(error.answer, metrics)
+        raise
+    _count_unmapped(answer, metrics)
+    return answer
+
+
+def _count_unmapped(answer: Answer, metrics: Metrics) -> None:
+    """Count each local code that only words told, under names of the knowledge base and never its own."""
+    for code in answer.unmapped:
+        metrics.count("unmapped_code", kind=code.kind.value, group=code.group)
 
 
 def _note_for_log(answer: Answer, metrics: Metrics) -> None:

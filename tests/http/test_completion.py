@@ -449,8 +449,8 @@ def test_an_open_server_is_asked_in_development_only() -> None:
     address = ServerAddress("https", "ehr.example.org", 443, "/fhir")
     strict = FhirPolicy(servers=(address,))
     assert fhir_access(call, strict) is None
-    assert fhir_access(granted, strict) == FhirAccess(address, TOKEN)
-    assert fhir_access(call, replace(strict, is_open_allowed=True)) == FhirAccess(address)
+    assert fhir_access(granted, strict) == FhirAccess(address, TOKEN, call.identity)
+    assert fhir_access(call, replace(strict, is_open_allowed=True)) == FhirAccess(address, call=call.identity)
     assert fhir_access(granted, FhirPolicy()) is None
     assert TOKEN not in repr(granted)
 

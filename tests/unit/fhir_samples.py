@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from cds_service.clinical.facts import IronSearch, Need, NeedState
 from cds_service.fhir.needs import NeedsTable
 from cds_service.fhir.prefetch import Call, read_prefetch
+from cds_service.knowledge.code_map import CodeKind, Meaning
 
 Json = dict[str, Any]
 
@@ -59,6 +60,16 @@ class SmallTerminology:
 
     has_snomed = True
 
+    def meaning(self, _kind: CodeKind, system: str | None, code: str | None) -> Meaning:
+        return Meaning(self.normalise_system(system or ""), (code or "").strip())
+
+    def searched_group(self, token: str) -> str | None:
+        system, _, code = token.rpartition("|")
+        return self.observation_group(self.normalise_system(system) or LOINC, code)
+
+    def is_obstetric(self, system: str, code: str) -> bool:
+        return system == ICD_10_CM and code.startswith(("O", "Z37", "Z39"))
+
     def observation_group(self, system: str, code: str) -> str | None:
         return self._observations.get(code) if system == LOINC else None
 
@@ -87,6 +98,9 @@ class SmallTerminology:
 
     def drug_by_text(self, text: str) -> str | None:
         return "sertraline" if "sertraline" in text.lower() else None
+
+    def is_medicine_readable(self, text: str) -> bool:
+        return bool(text.strip())
 
 
 def concept(system: str, code: str, text: str | None = None) -> Json:

@@ -400,6 +400,12 @@ def test_fhir_json_by_any_of_its_names_is_taken(stub: FhirStub, content_type: st
     assert only(stub).problem is None
 
 
+def test_a_byte_order_mark_is_passed_over(stub: FhirStub) -> None:
+    plain = json.dumps(EMPTY).encode()
+    stub.behaviour = always(Reply(body=b"\xef\xbb\xbf" + plain, content_type=FHIR_JSON))
+    assert only(stub) == FetchedPages("conditions", (plain,))
+
+
 @pytest.mark.parametrize("has_length", [True, False])
 def test_a_huge_body_is_not_read_to_its_end(stub: FhirStub, has_length: bool) -> None:
     huge = b'{"a":"' + b"x" * fhir_server.MAX_PAGE_BYTES + b'"}'

@@ -8,12 +8,15 @@ import pytest
 from jinja2.exceptions import SecurityError
 
 from cds_service.clinical.assessment import CardKey, DetailLine, Form, Line, NotChecked, RlsStatus
+from cds_service.rendering import CardLibrary
 from cds_service.rendering.neutral import utf16_length
 from cds_service.rendering.templates import CardTemplateError, read_templates
 from cds_service.resources import cards_dir
 from tests.unit.rendering_samples import (
     BASE,
+    CONTEXT,
     LISTED_FACTORS,
+    PROFILE,
     VALUES,
     all_forms,
     assessment,
@@ -218,6 +221,31 @@ def test_topic_reasons_and_links(key: CardKey) -> None:
     assert {reason.system for reason in card.override_reasons} == {f"{BASE}/CodeSystem/override-reason"}
     assert "https://doi.org/10.5664/jcsm.11390" in {link.url for link in card.links}
     assert {link.type for link in card.links} == {"absolute"}
+
+
+@pytest.mark.parametrize("key", CardKey)
+def test_a_card_links_to_its_basis_where_the_deployment_has_a_public_address(key: CardKey) -> None:
+    made = decision(key, next(iter(library().templates.cards[key].forms)))
+    without = render(made)
+    assert "Basis of this card" not in {link.label for link in without.links}
+    public = CardLibrary(library().templates, "https://cds.example.org/rls")
+    card = public.render(
+        made, assessment=assessment(), knowledge=knowledge(), profile=PROFILE, context=CONTEXT
+    )
+    *others, basis = card.links
+    assert tuple(others) == without.links
+    assert (basis.type, basis.label) == ("absolute", "Basis of this card")
+    assert basis.url == f"https://cds.example.org/rls/basis/{key.topic_code}"
+
+
+@pytest.mark.parametrize("address", [None, "http://localhost:8080"])
+def test_cards_link_to_no_address_that_is_not_https(address: str | None) -> None:
+    made = decision(CardKey.IRON_03)
+    public = CardLibrary(library().templates, address)
+    card = public.render(
+        made, assessment=assessment(), knowledge=knowledge(), profile=PROFILE, context=CONTEXT
+    )
+    assert card.links == render(made).links
 
 
 def test_topics_are_told_apart() -> None:

@@ -9,7 +9,6 @@ from datetime import date
 from pathlib import Path
 from socket import socketpair
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -20,30 +19,23 @@ from hypothesis import strategies as st
 
 from cds_service.assess import Answer
 from cds_service.cli import main
-from cds_service.cli.commands import ProblemsFoundError, report
-from cds_service.cli.explain import cards_text, explain_plain, explain_text, line_width
+from cds_service.cli.commands import ProblemsFoundError, answer_text, report
+from cds_service.cli.explain import cards_text, explain_text, line_width
 from cds_service.cli.server import JsonErrorWorker, Server, error_answer, options
 from cds_service.cli.shift import WRITTEN_FOR, shift_dates
-from cds_service.clinical.assessment import (
-    Assessment,
-    CardKey,
-    Evidence,
-    Factor,
-    Outcome,
-    RlsStatus,
-    Withheld,
+from cds_service.clinical.assessment import Assessment, Outcome, RlsStatus
+from cds_service.clinical.facts import Facts
+from cds_service.explain.model import (
+    Explanation,
+    FactorTold,
+    InputTold,
+    IssueTold,
+    KnowledgeTold,
+    NotShown,
+    RestlessLegs,
+    Seen,
+    SourceRef,
 )
-from cds_service.clinical.facts import (
-    Certainty,
-    DataIssue,
-    Facts,
-    IssueKind,
-    Need,
-    NeedState,
-    PartialDate,
-    Presence,
-)
-from cds_service.clinical.facts import Source as RecordSource
 from cds_service.protocol.responses import Action, Card, Source, Suggestion
 from cds_service.resources import fixtures_dir
 from cds_service.settings import Settings
@@ -99,8 +91,9 @@ def test_evaluate_explains() -> None:
     ):
         assert heading in result.stdout
     as_json = json.loads(run("evaluate", fixture("readme-patient"), "--explain", "--json").stdout)
-    assert set(as_json) == {"cards", "explanation"}
-    assert as_json["explanation"]["restlessLegs"] == "documented"
+    assert set(as_json) == {"cards", "extension"}
+    told = as_json["extension"]["org.rls-iron-cds.explain"]
+    assert (told["version"], told["restlessLegs"]["status"]) == (1, "documented")
 
 
 def test_missing_data_is_exit_code_3() -> None:
@@ -111,6 +104,16 @@ def test_missing_data_is_exit_code_3() -> None:
     explained = run("evaluate", fixture("sandbox-no-prefetch"), "--explain")
     assert explained.exit_code == 3
     assert "not asked" in explained.stdout
+    as_sent = json.loads(run("evaluate", fixture("sandbox-no-prefetch"), "--json").stdout)
+    assert as_sent["resourceType"] == "OperationOutcome"
+    both = json.loads(run("evaluate", fixture("sandbox-no-prefetch"), "--json", "--explain").stdout)
+    assert both["operationOutcome"] == as_sent
+    told = both["extension"]["org.rls-iron-cds.explain"]
+    assert (told["outcome"], told["missing"]) == (
+        "required data missing",
+        ["patient data", "laboratory results"],
+    )
+    assert {card["outcome"] for card in told["cardsNotShown"]} == {"not reached"}
 
 
 @pytest.mark.parametrize(
@@ -153,6 +156,22 @@ def test_knowledge_lint_finds_nothing() -> None:
     assert "nothing to mend" in result.stdout
 
 
+def test_knowledge_review_lists_what_no_primary_source_was_read_for() -> None:
+    result = run("knowledge", "review")
+    assert result.exit_code == 0
+    *lines, last = result.stdout.splitlines()
+    assert (
+        "V2 rule IRON-05: Adults: between 75 and 100 ng/mL iron by vein only; that 100 is included is a "
+        "project rule [AASM25]"
+    ) in lines
+    assert any(line.startswith("M limit tsat.high: 45 %: ") for line in lines)
+    assert any("(strong, certainty moderate) [AASM25]" in line for line in lines)
+    assert any(line.startswith("M factor drug.tca: ") for line in lines)
+    assert any(line.startswith("M drug class LITHIUM: ") and line.endswith("[no source]") for line in lines)
+    assert all(line.startswith(("V2 ", "M ")) for line in lines)
+    assert last.endswith(f"{len(lines)} await clinical review")
+
+
 def test_problems_are_printed_and_are_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ProblemsFoundError, match="knowledge: 2 to mend") as caught:
         report(["threshold x: is not cited", "rule y: is missing"], "knowledge")
@@ -162,86 +181,133 @@ def test_problems_are_printed_and_are_exit_code_1(capsys: pytest.CaptureFixture[
 
 # ----------------------------------------------------------------------------------------- explaining
 
-WHEN = PartialDate(date(2026, 11, 1), date(2026, 11, 1), None, "2026-11-01")  # type: ignore[arg-type]  # the instant is not shown
-EVIDENCE = Evidence(RecordSource(1, "Observation", "f1"), "ferritin 20 ng/mL", WHEN)
-FACTORS = (
-    Factor("iron.low", Presence.PRESENT, "A", (EVIDENCE,)),
-    Factor(
-        "drug.ssri",
-        Presence.PRESENT,
-        "A",
-        (
-            Evidence(
-                RecordSource(2, "MedicationStatement"),
-                "sertraline",
-                None,
-                Certainty.BY_TEXT,
-                is_possible=True,
+SEEN = Seen(
+    text="ferritin 20 ng/mL", source=SourceRef(resource_type="Observation", id="f1"), date="2026-11-01"
+)
+TOLD = Explanation(
+    day=date(2026, 11, 22),
+    outcome="answered",
+    knowledge=KnowledgeTold(version="2026.11.0", hash="0123456789ab"),
+    restless_legs=RestlessLegs(status="possible"),
+    group="adult",
+    data={
+        "patient": "answered",
+        "ironResults": "failed",
+        "conditions": "not asked",
+        "allergies": "not asked",
+    },
+    iron_results={"ferritin": "failed"},
+    cards_not_shown=(
+        NotShown(card="IRON-01", topic_code="IRON01", outcome="not met", reason="a ferritin is on record"),
+        NotShown(card="GATE-01", topic_code="GATE01", outcome="not reached", reason="RLS is on record"),
+        NotShown(card="IRON-02", topic_code="IRON02", outcome="not met", reason="a ferritin is on record"),
+    ),
+    factors=(
+        FactorTold(
+            id="iron.low",
+            name="low ferritin",
+            presence="present",
+            weight="A",
+            check="V1",
+            awaits_review=False,
+            evidence=(SEEN,),
+        ),
+        FactorTold(
+            id="drug.ssri",
+            name="SSRI",
+            presence="present",
+            weight="A",
+            check="V1",
+            awaits_review=False,
+            evidence=(
+                Seen(
+                    text="sertraline",
+                    source=SourceRef(resource_type="MedicationStatement"),
+                    recognised="by text",
+                    is_possible=True,
+                ),
             ),
         ),
-    ),
-    Factor("neuropathy", Presence.ABSENT, "B"),
-    Factor("pregnancy", Presence.UNKNOWN, "A", (), "Conditions were not read"),
-)
-ANSWER = Answer(
-    (),
-    Assessment(
-        rls=RlsStatus.POSSIBLE,
-        is_plmd_only=False,
-        outcome=Outcome.ANSWERED,
-        cards=(),
-        withheld=(
-            Withheld(CardKey.IRON_01, "a ferritin is on record"),
-            Withheld(CardKey.GATE_01, "restless legs are on record"),
-            Withheld(CardKey.IRON_02, "a ferritin is on record"),
+        FactorTold(
+            id="neuropathy",
+            name="neuropathy",
+            presence="absent",
+            weight="B",
+            check="M",
+            awaits_review=True,
         ),
-        factors=FACTORS,
-        sources=frozenset(),
-    ),
-    Facts(
-        patient=None,
-        needs={Need.PATIENT: NeedState.ANSWERED, Need.IRON_RESULTS: NeedState.FAILED},
-        iron_searches={},
-        issues=(
-            DataIssue(IssueKind.SKIPPED, "Observation", "status", 2),
-            DataIssue(IssueKind.SEARCH_FAILED, "Condition", ""),
+        FactorTold(
+            id="pregnancy",
+            name="pregnancy",
+            presence="unknown",
+            weight="A",
+            check="V1",
+            awaits_review=False,
+            reason="Conditions were not read",
         ),
     ),
+    rules=(),
+    inputs=(
+        InputTold(name="ferritin", presence="present", value="20 ng/mL", evidence=(SEEN,)),
+        InputTold(name="pregnancy", presence="unknown"),
+        InputTold(name="iron by mouth", presence="absent"),
+        InputTold(name="iron by vein", presence="absent"),
+    ),
+    limits=(),
+    issues=(
+        IssueTold(resource_type="Observation", kind="skipped", detail="status", count=2),
+        IssueTold(resource_type="Condition", kind="search failed"),
+    ),
 )
+ASSESSMENT = Assessment(
+    rls=RlsStatus.POSSIBLE,
+    is_plmd_only=False,
+    outcome=Outcome.ANSWERED,
+    cards=(),
+    withheld=(),
+    factors=(),
+    sources=frozenset(),
+)
+ANSWER = Answer((), ASSESSMENT, Facts(None, {}, {}), explanation=TOLD)
 
 
 EXPLANATION = """\
-Restless legs syndrome: possible
+Restless legs syndrome: possible; patient group: adult
 
 Data
 ----
   answered:   patient
   failed:     ironResults
-  not asked:  contextResults, conditions, medicationStatements,
-              medicationRequests, ironTreatments, procedures, allergies,
-              ironOrders, familyHistory
+  not asked:  conditions, allergies
 
 Factors present
 ---------------
-  IRON.LOW [iron.low, weight A]
+  low ferritin [iron.low, weight A]
       ferritin 20 ng/mL, 2026-11-01 (Observation/f1)
-  DRUG.SSRI [drug.ssri, weight A]
+  SSRI [drug.ssri, weight A]
       sertraline, by text, possible (MedicationStatement/(no id))
 
 Factors absent (looked for and not there)
 -----------------------------------------
-  NEUROPATHY
+  neuropathy
 
 Factors unknown (not read, or not decidable)
 --------------------------------------------
-  PREGNANCY [pregnancy, weight A]: Conditions were not read
+  pregnancy [pregnancy, weight A]: Conditions were not read
+
+What the rules read
+-------------------
+  ferritin: 20 ng/mL
+      ferritin 20 ng/mL, 2026-11-01 (Observation/f1)
+  absent: iron by mouth, iron by vein
+  unknown: pregnancy
 
 Cards not shown
 ---------------
   IRON-01, IRON-02
-      a ferritin is on record
+      not met: a ferritin is on record
   GATE-01
-      restless legs are on record
+      not reached: RLS is on record
 
 Cleaned up or skipped while reading
 -----------------------------------
@@ -250,25 +316,21 @@ Cleaned up or skipped while reading
 
 
 def test_an_explanation_reads_as_it_should() -> None:
-    assert explain_text(ANSWER, str.upper, 80) == EXPLANATION
+    assert explain_text(TOLD, 80) == EXPLANATION
 
 
 def test_an_explanation_without_findings_says_none() -> None:
-    empty = Answer((), Assessment(**{**as_arguments(ANSWER.assessment), "factors": ()}), Facts(None, {}, {}))
-    text = explain_text(empty, str, 80)
-    assert text.count("  none") == 3
+    bare = TOLD.model_copy(update={"factors": (), "inputs": (), "cards_not_shown": (), "issues": ()})
+    text = explain_text(bare, 80)
+    assert text.count("  none") == 5
     assert "Cleaned up" not in text
 
 
-def as_arguments(assessment: Assessment) -> dict[str, Any]:
-    return {name: getattr(assessment, name) for name in assessment.__slots__}
-
-
-def test_the_plain_explanation_holds_the_same() -> None:
-    plain: dict[str, Any] = explain_plain(ANSWER, str.upper)
-    assert json.loads(json.dumps(plain)) == plain
-    assert plain["data"] == {"patient": "answered", "ironResults": "failed"}
-    assert {"card": "IRON-02", "reason": "a ferritin is on record"} in plain["withheld"]
+def test_an_answer_is_printed_with_the_explanation_that_it_has() -> None:
+    assert answer_text(ANSWER).startswith(
+        "No card: the service has nothing to say.\n\nRestless legs syndrome:"
+    )
+    assert answer_text(replace(ANSWER, explanation=None)) == "No card: the service has nothing to say."
 
 
 def test_cards_are_wrapped_and_their_suggestions_listed() -> None:
@@ -294,12 +356,10 @@ def test_cards_are_wrapped_and_their_suggestions_listed() -> None:
     bare = Card(summary="Ferritin 20 ng/mL", indicator="info", source=Source(label="s"))
     assert cards_text(replace(ANSWER, cards=(bare,)), 80) == "[info] Ferritin 20 ng/mL"
     assert cards_text(replace(ANSWER, cards=()), 80) == "No card: the service has nothing to say."
-    unread = Assessment(
-        **{
-            **as_arguments(ANSWER.assessment),
-            "outcome": Outcome.REQUIRED_DATA_MISSING,
-            "missing": ("patient data", "laboratory results"),
-        }
+    unread = replace(
+        ASSESSMENT,
+        outcome=Outcome.REQUIRED_DATA_MISSING,
+        missing=("patient data", "laboratory results"),
     )
     told = cards_text(Answer((), unread, ANSWER.facts), 80)
     assert told == "No assessment: not available were patient data and laboratory results."
@@ -472,3 +532,67 @@ def test_a_clients_file_with_a_fault_ends_the_command(
     result = CliRunner().invoke(main, arguments, input="{}")
     assert result.exit_code == 2
     assert "RLS_CDS_CLIENTS: clients[0].more" in result.output
+
+
+# --------------------------------------------------------------------------------------------- codes
+CODES = """kind,system,code,target_system,target_code,unit
+laboratory,urn:oid:2.999.1,FERR,LOINC,2276-4,ug/L
+laboratory,urn:oid:2.999.1,FERR2,LOINC,2276-4,
+laboratory,,TSAT,LOINC,2502-3,
+medicine,urn:oid:2.999.2,8812,ATC,N06AB06,
+"""
+
+
+def test_codes_check_tells_what_a_code_map_maps(tmp_path: Path) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text(CODES, encoding="utf-8")
+    result = run("codes", "check", str(file))
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "laboratory: 3",
+        "  ferritin (2276-4)  2",
+        "  tsat (2502-3)      1",
+        "medicine: 1",
+        "  sertraline (N06AB06)  1",
+        "with a unit for results that carry none: 1",
+        "without a system, for codings that have none: 1",
+        f"{file}: nothing to mend",
+    ]
+
+
+def test_codes_check_names_only_what_there_is(tmp_path: Path) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text("kind,system,code,target_system,target_code\norder,urn:x,P,LOINC,50190-8\n", "utf-8")
+    result = run("codes", "check", str(file))
+    assert result.stdout.splitlines() == [
+        "order: 1",
+        "  iron panel (50190-8)  1",
+        f"{file}: nothing to mend",
+    ]
+
+
+def test_codes_check_tells_every_fault_and_fails(tmp_path: Path) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text(CODES.replace("TSAT", "").replace("N06AB06", "?"), encoding="utf-8")
+    result = run("codes", "check", str(file))
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "line 4: code: is empty",
+        "line 5: target_code: is not known to the knowledge base as a medicine of its lists",
+    ]
+    assert "2 to mend" in result.stderr
+
+
+def test_codes_check_of_a_file_that_cannot_be_read_is_unusable(tmp_path: Path) -> None:
+    result = run("codes", "check", str(tmp_path / "none.csv"))
+    assert result.exit_code == 2
+    assert "cannot be read (FileNotFoundError)" in result.stderr
+
+
+def test_evaluate_explains_what_the_code_map_told() -> None:
+    clients = str(fixtures_dir() / "local-codes" / "clients.toml")
+    result = run("evaluate", "--explain", fixture("local-codes"), env={"RLS_CDS_CLIENTS": clients})
+    told = " ".join(result.stdout.split())
+    assert "ferritin 28 ng/mL, 2026-11-10, by code (site map) (Observation/example-local-01)" in told
+    assert "sertraline, 2026-02-01, by code (site map) (MedicationStatement/example-local-02)" in told
+    assert "restless legs syndrome (condition/example-local-01)" in told.lower()

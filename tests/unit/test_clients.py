@@ -6,10 +6,11 @@ import pytest
 
 from cds_service.clients import Clients, load_clients
 from cds_service.clinical.assessment import Order
+from cds_service.knowledge.code_map import CodeKind
 from cds_service.settings import Settings, SettingsError, load_settings
 
 STORED = {"RLS_CDS_PUBLIC_URL": "https://rls.example.org", "RLS_CDS_STORE": "sqlite:////var/lib/rls/store.db"}
-PRODUCTION = {"RLS_CDS_ENVIRONMENT": "production", **STORED}
+PRODUCTION = {"RLS_CDS_ENVIRONMENT": "production", "RLS_CDS_AUDIT": "/var/log/rls", **STORED}
 
 TRUST = """
 [clients.trust]
@@ -260,3 +261,69 @@ def test_trust_needs_a_store_and_a_public_address(missing: str, tmp_path: Path) 
 def test_an_origin_is_named_exactly(origin: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"clients\[0\].origins\[0\]"):
         clients_of(f'[[clients]]\nname = "x"\norigins = ["{origin}"]\n', tmp_path)
+
+
+# --------------------------------------------------------------------------------------------- code map
+CODES = """kind,system,code,target_system,target_code
+laboratory,urn:oid:2.999.1,FERR,LOINC,2276-4
+"""
+MAPPED = '[[clients]]\nname = "x"\ncode_map = "codes.csv"\n[[clients]]\nname = "y"\n'
+
+
+def test_the_codes_of_one_client_are_in_the_file_beside_and_nobody_elses(tmp_path: Path) -> None:
+    (tmp_path / "codes.csv").write_text(CODES, encoding="utf-8")
+    clients = clients_of(MAPPED, tmp_path)
+    found = clients.called("x").code_map.find(CodeKind.LABORATORY, "urn:oid:2.999.1", "FERR")
+    assert found is not None
+    assert found.target_code == "2276-4"
+    assert not clients.called("y").code_map
+    assert not clients.default.code_map
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, r"codes\.csv: the file cannot be read \(FileNotFoundError\)"),
+        (CODES.replace("2276-4", "2276-5"), r"codes\.csv:\n  line 2: target_code: is not known"),
+        (CODES + ",,,,\nlab,,,,\n", r"codes\.csv:\n  line 4: code: is empty\n  line 4: kind: must be one of"),
+    ],
+)
+def test_a_code_map_with_a_fault_stops_the_start_with_the_place(
+    text: str | None, reason: str, tmp_path: Path
+) -> None:
+    if text is not None:
+        (tmp_path / "codes.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=f"RLS_CDS_CLIENTS: client x: {reason}"):
+        clients_of(MAPPED, tmp_path)
+
+
+def test_of_many_faults_the_first_are_told_and_their_number(tmp_path: Path) -> None:
+    (tmp_path / "codes.csv").write_text(CODES.replace("2276-4", "") + "x\n" * 30, encoding="utf-8")
+    with pytest.raises(
+        SettingsError, match=r"line 2: (?s:.*)line 3: (?s:.*)and 11 more: rls-cds codes check tells all"
+    ) as caught:
+        clients_of(MAPPED, tmp_path)
+    assert str(caught.value).count("\n") == 21
+
+
+@pytest.mark.parametrize("name", ["../codes.csv", "/etc/codes.csv", "a/codes.csv", ".codes.csv", ""])
+def test_a_code_map_lies_beside_the_clients_file(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"clients\[0\].code_map"):
+        clients_of(MAPPED.replace("codes.csv", name), tmp_path)
+
+
+def test_the_code_map_is_among_the_files_whose_change_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "codes.csv").write_text(CODES, encoding="utf-8")
+    assert clients_of(MAPPED, tmp_path).files == (tmp_path / "clients.toml", tmp_path / "codes.csv")
+
+
+@pytest.mark.parametrize(("setting", "is_taken"), [("true", True), ("false", False)])
+def test_a_target_in_snomed_ct_needs_it_switched_on(setting: str, *, is_taken: bool, tmp_path: Path) -> None:
+    rows = "problem,urn:oid:2.999.3,P77,SNOMED CT,32914008\nproblem,urn:oid:2.999.3,P78,ICD-10-CM,G25.81\n"
+    (tmp_path / "codes.csv").write_text(CODES.splitlines()[0] + "\n" + rows, encoding="utf-8")
+    if is_taken:
+        assert len(clients_of(MAPPED, tmp_path, RLS_CDS_SNOMED=setting).called("x").code_map.codes) == 2
+        return
+    with pytest.raises(SettingsError, match=r"line 2: target_code: is not known") as caught:
+        clients_of(MAPPED, tmp_path, RLS_CDS_SNOMED=setting)
+    assert "line 3" not in str(caught.value)

@@ -210,3 +210,16 @@ TYPES = st.sampled_from(["Observation", "Patient", "MedicationStatement", "Condi
 def test_any_resource_gets_a_verdict(resource_type: str, members: Json) -> None:
     text = json.dumps(members | {"resourceType": resource_type}).encode()
     assert isinstance(validate(text, resource_type, "p1"), Verdict)
+
+
+@pytest.mark.parametrize(
+    "birth", ["1980-00-00", "1972-3-23", "1971-13-02", "1971-02-30", "19720323", "yesterday"]
+)
+def test_a_birth_date_that_is_no_date_costs_itself_only(birth: str) -> None:
+    verdict = validate(json.dumps(PATIENT | {"birthDate": birth}).encode(), "Patient", "p1")
+    assert verdict == Verdict(is_valid=True, cleanups={"unreadable date left out": 1})
+
+
+def test_a_date_that_decides_is_not_left_out() -> None:
+    faulty = observation(effectiveDateTime="2026-13-01")
+    assert not validate(json.dumps(faulty).encode(), "Observation", "p1").is_valid

@@ -124,7 +124,7 @@ REFUSED: list[tuple[FhirVersion, Json]] = [
     (DSTU2, observation(effectiveDateTime=20)),
     (DSTU2, observation(component={"code": {"text": "a"}})),
     (DSTU2, observation(code={"coding": [{"code": ""}, {"code": 7}]})),
-    (DSTU2, PATIENT | {"birthDate": "1971-13-02"}),
+    (DSTU2, PATIENT | {"birthDate": 1971}),
     (DSTU2, PATIENT | {"deceasedBoolean": True, "deceasedDateTime": "2020"}),
     (DSTU2, {"resourceType": "Medication"}),
 ]

@@ -17,6 +17,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert settings.max_body == 10 * 1024 * 1024
     assert (settings.as_of, settings.zone, settings.screening) == (None, ZoneInfo("UTC"), None)
     assert settings.canonical_base == "https://rls-iron-cds.example.org"
+    assert settings.public_url is None
     assert (settings.workers, settings.threads) == (2, 16)
 
 
@@ -29,6 +30,7 @@ def test_every_variable_is_read() -> None:
             "RLS_CDS_ZONE": "Europe/Vienna",
             "RLS_CDS_MAX_BODY": "2048",
             "RLS_CDS_CANONICAL_BASE": "https://terms.example.org/rls",
+            "RLS_CDS_PUBLIC_URL": "https://cds.example.org/rls",
             "RLS_CDS_WORKERS": "1",
             "RLS_CDS_THREADS": "4",
             "RLS_CDS_SCREENING": "off",
@@ -43,6 +45,7 @@ def test_every_variable_is_read() -> None:
         zone=ZoneInfo("Europe/Vienna"),
         max_body=2048,
         canonical_base="https://terms.example.org/rls",
+        public_url="https://cds.example.org/rls",
         workers=1,
         threads=4,
         screening=False,
@@ -73,6 +76,8 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ("RLS_CDS_CANONICAL_BASE", "https://terms.example.org/"),
         ("RLS_CDS_CANONICAL_BASE", "https://terms.example.org/a?b"),
         ("RLS_CDS_SCREENING", "perhaps"),
+        ("RLS_CDS_PUBLIC_URL", "rls.example.org"),
+        ("RLS_CDS_PUBLIC_URL", "https://user@rls.example.org"),
         ("RLS_CDS_PUBLIC_URL", "http://rls.example.org"),
         ("RLS_CDS_PUBLIC_URL", "https://rls.example.org/"),
         ("RLS_CDS_PUBLIC_URL", "https://rls.example.org?x=1"),
@@ -113,6 +118,7 @@ PRODUCTION = {
     "RLS_CDS_CLIENTS": "clients.toml",
     "RLS_CDS_PUBLIC_URL": "https://rls.example.org/cds",
     "RLS_CDS_STORE": "sqlite:////var/lib/rls/store.db",
+    "RLS_CDS_AUDIT": "/var/log/rls",
 }
 
 
@@ -124,6 +130,7 @@ PRODUCTION = {
         ({"RLS_CDS_PUBLIC_URL": ""}, "RLS_CDS_PUBLIC_URL must be the https address"),
         ({"RLS_CDS_PUBLIC_URL": "http://localhost:8080"}, "RLS_CDS_PUBLIC_URL must be the https address"),
         ({"RLS_CDS_STORE": ""}, "RLS_CDS_STORE must name the store"),
+        ({"RLS_CDS_AUDIT": ""}, "RLS_CDS_AUDIT must name the folder"),
         ({"RLS_CDS_FHIR_ALLOW": "https://ehr.example.org"}, "RLS_CDS_FHIR_ALLOW is for development only"),
     ],
 )
