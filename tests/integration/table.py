@@ -47,8 +47,7 @@ class RouteTable:
 
     def document(self, day: date) -> str:
         """Return the table as a document."""
-        figures = "".join(f"- {figure}\n" for figure in self.figures)
-        return f"{_HEAD.format(day=day)}\n" + "\n".join(self.table()) + f"\n\nTimes of that run:\n\n{figures}"
+        return "\n".join([_HEAD.format(day=day), *self.table(), ""])
 
     def differs(self, text: str) -> bool:
         """Whether a document holds another table; how its cells are filled up does not matter."""

@@ -1,5 +1,6 @@
 """What real servers do: pages, posted searches, statuses, errors, missing types, tokens, deleted entries."""
 
+import math
 import socket
 import time
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ Json = dict[str, Any]
 
 FACES = ("fhir", "small", "slow")
 TOKEN = "integration-token"  # noqa: S105 - the word that the guarded face of the test server wants
-MEDIAN_BAR_MS = 400.0
+MEDIAN_BAR_MS = 400
 SERIES = 3
 CALLS = 15
 
@@ -298,7 +299,7 @@ def test_fifty_milliseconds_a_search_leave_the_answer_within_its_time(
 ) -> None:
     assert name in patients
     # A moment in which the machine does something else is not the service's: one of three series counts.
-    found = MEDIAN_BAR_MS
+    found = math.inf
     for _ in range(SERIES):
         found = min(found, median(timed(service, hapi, name) for _ in range(CALLS)))
         if found < MEDIAN_BAR_MS:
