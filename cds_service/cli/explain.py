@@ -102,7 +102,7 @@ def _evidence(item: "Seen") -> str:
     parts = [item.text]
     if item.date is not None and item.date not in item.text:
         parts.append(item.date)
-    if item.recognised != "by code":
+    if item.recognised is not None:
         parts.append(item.recognised)
     if item.is_possible:
         parts.append("possible")

@@ -64,10 +64,6 @@ class Source:
     resource_type: str
     resource_id: str | None = None
 
-    def __str__(self) -> str:
-        """Return the relative reference, for explanations only."""
-        return f"{self.resource_type}/{self.resource_id or '(no id)'}"
-
 
 @dataclass(frozen=True, slots=True)
 class PartialDate:

@@ -7,13 +7,11 @@ from cds_service.clinical.assessment import Evidence, Factor, Policy
 from cds_service.clinical.conditions import is_possible
 from cds_service.clinical.factors import dopaminergic, opening, proxy_drugs
 from cds_service.clinical.facts import (
-    Certainty,
     IronSearch,
     Need,
     NeedState,
     Presence,
     Result,
-    ResultNote,
     ResultStatus,
 )
 from cds_service.clinical.medicines import Taken, is_list_read, with_group
@@ -75,8 +73,7 @@ def _screening(situation: Situation) -> Reading:
 def _result(result: Result, what: str) -> Evidence:
     remark = ", status unknown" if result.status is ResultStatus.UNKNOWN else ""
     shown = result.unreadable.value if result.unreadable else value_words(result)
-    by_text = Certainty.BY_TEXT if ResultNote.BY_TEXT in result.notes else Certainty.CODED
-    return Evidence(result.source, f"{what} {shown}{remark}", result.when, by_text)
+    return Evidence(result.source, f"{what} {shown}{remark}", result.when, result.certainty)
 
 
 def _series(situation: Situation, found: Series, search: IronSearch) -> Reading:
@@ -168,7 +165,9 @@ def _awaited(situation: Situation) -> Reading:
 
 def _allergy(situation: Situation) -> Reading:
     facts = situation.picture.facts
-    found = tuple(Evidence(one.source, one.display) for one in facts.allergies if one.is_to_iv_iron)
+    found = tuple(
+        Evidence(one.source, one.display, None, one.certainty) for one in facts.allergies if one.is_to_iv_iron
+    )
     if found:
         return Reading(Presence.PRESENT, f"{len(found)} on record", found)
     return Reading(absent_or_unknown(facts, Need.ALLERGIES))

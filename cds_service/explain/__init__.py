@@ -6,9 +6,10 @@ the Patient no id is given.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
+from typing import Literal
 
 from cds_service.clinical.assessment import Assessment, CardDecision, CardKey, Evidence, Factor, Policy
-from cds_service.clinical.facts import Facts, IronSearch, Need, NeedState, Source
+from cds_service.clinical.facts import Certainty, Facts, IronSearch, Need, NeedState, Source
 from cds_service.clinical.inputs import Reading
 from cds_service.clinical.trace import RuleOutcome, RuleTrace, Trace, trace
 from cds_service.explain.model import (
@@ -98,11 +99,21 @@ def _seen(items: Iterable[Evidence]) -> tuple[Seen, ...]:
             text=plain(item.text),
             source=_source(item.source),
             date=plain(item.when.shown) if item.when is not None else None,
-            recognised=item.certainty.value,
+            recognised=_recognised(item),
             is_possible=item.is_possible,
         )
         for item in items
     )
+
+
+def _recognised(item: Evidence) -> Literal["by code (site map)", "by text"] | None:
+    match item.certainty:
+        case Certainty.SITE_MAP:
+            return "by code (site map)"
+        case Certainty.BY_TEXT:
+            return "by text"
+        case _:
+            return None
 
 
 def _card(card: CardDecision) -> CardTold:

@@ -33,12 +33,12 @@ class SourceRef(_Told):
 
 
 class Seen(_Told):
-    """One piece of evidence: what the record says, when, and how it was recognised."""
+    """One piece of evidence: what the record says, when, and how it was recognised, if not by code."""
 
     text: str
     source: SourceRef
     date: str | None = None
-    recognised: Literal["by code", "by code (site map)", "by text"] = "by code"
+    recognised: Literal["by code (site map)", "by text"] | None = None
     is_possible: bool = False
 
 

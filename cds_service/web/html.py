@@ -32,17 +32,24 @@ nav ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap
   box-decoration-break: clone; -webkit-box-decoration-break: clone; }
 .quiet { color: var(--quiet); }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; min-width: 42rem; font-size: .95rem; }
+table { border-collapse: collapse; width: 100%; font-size: .95rem; }
 caption { text-align: start; color: var(--quiet); padding-bottom: .3rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .4rem .6rem .4rem 0; text-align: start;
   vertical-align: top; }
+.day { white-space: nowrap; }
+@media screen and (max-width: 44rem) {
+  table, caption, tbody, tr, th, td { display: block; }
+  thead { position: absolute; left: -100vw; }
+  tr { border-bottom: 1px solid var(--line); padding: .5rem 0; }
+  th, td { border: 0; padding: .1rem 0; }
+  td::before { content: attr(data-label) ": "; color: var(--quiet); }
+}
 footer { border-top: 1px solid var(--line); margin-top: 3rem; padding-top: .5rem; }
 @media print {
   :root { --text: #000; --back: #fff; --quiet: #333; --line: #888; --link: #000; --note: #fff; --edge: #000; }
   body { max-width: none; font-size: 10pt; }
   nav, .skip { display: none; }
   .scroll { overflow: visible; }
-  table { min-width: 0; }
   tr, li, dd { break-inside: avoid; }
   main a[href^="https:"]::after { content: " (" attr(href) ")"; overflow-wrap: anywhere; }
 }
