@@ -235,32 +235,56 @@ def other_diagnoses(rng: Random, record: Record) -> None:
 def results(rng: Random, record: Record) -> None:
     """Add laboratory results of any age, status and certainty."""
     for ago in _distinct(rng, rng.choice((0, 1, 1, 1, 2, 3))):
-        value, kind = rng.choice(FERRITINS), rng.randrange(12)
-        if kind == 0:
-            facts.ferritin(rng, record, value, ago, comparator=rng.choice(("<", "<=", ">", ">=")))
-        elif kind == 1:
-            facts.ferritin(
-                rng, record, value, ago, status=rng.choice(("unknown", "preliminary", "cancelled"))
-            )
-        elif kind == 2:
-            unreadable_ferritin(rng, record, value, ago)
-        else:
-            facts.ferritin(rng, record, value, ago)
+        any_ferritin(rng, record, rng.choice(FERRITINS), ago)
     for ago in _distinct(rng, rng.choice((0, 0, 1, 1, 2))):
-        if one_in(rng, 8):
-            facts.tsat(rng, record, rng.choice(SATURATIONS), ago, status=rng.choice(("unknown", "cancelled")))
-        elif one_in(rng, 6):
-            facts.iron_and_capacity(rng, record, rng.choice(("40", "79", "80", "181")), "400", ago)
-        else:
-            facts.tsat(rng, record, rng.choice(SATURATIONS), ago)
+        any_tsat(rng, record, rng.choice(SATURATIONS), ago)
     if one_in(rng, 3):
         for ago in _distinct(rng, rng.choice((1, 1, 2))):
             facts.crp(rng, record, rng.choice(("2", "5", "5.1", "30")), ago)
 
 
+def any_ferritin(rng: Random, record: Record, value: str, ago: int) -> None:
+    """Add a ferritin of any status and certainty."""
+    kind = rng.randrange(12)
+    if kind == 0:
+        facts.ferritin(rng, record, value, ago, comparator=rng.choice(("<", "<=", ">", ">=")))
+    elif kind == 1:
+        facts.ferritin(rng, record, value, ago, status=rng.choice(("unknown", "preliminary", "cancelled")))
+    elif kind == 2:
+        unreadable_ferritin(rng, record, value, ago)
+    elif kind == 3:
+        unusual_ferritin(rng, record, Decimal(value), ago)
+    else:
+        facts.ferritin(rng, record, value, ago)
+
+
+def any_tsat(rng: Random, record: Record, value: str, ago: int) -> None:
+    """Add a transferrin saturation, measured or to be computed."""
+    if one_in(rng, 8):
+        facts.tsat(rng, record, value, ago, status=rng.choice(("unknown", "cancelled")))
+    elif one_in(rng, 6):
+        facts.iron_and_capacity(rng, record, rng.choice(("40", "79", "80", "181")), "400", ago)
+    elif one_in(rng, 10):
+        facts.tsat(rng, record, value, ago, comparator=rng.choice(("<", "<=", ">", ">=")))
+    else:
+        facts.tsat(rng, record, value, ago)
+
+
 def _distinct(rng: Random, number: int) -> list[int]:
     """Return so many ages in days that lie apart, so that no two results of a kind share a day."""
     return rng.sample(AGES[::3], number)
+
+
+def unusual_ferritin(rng: Random, record: Record, value: Decimal, ago: int) -> None:
+    """Add a ferritin as a whole number, as a range, or without a status."""
+    kind = rng.randrange(3)
+    if kind == 0:
+        record.observation("2276-4", day(ago), valueInteger=int(value))
+    elif kind == 1:
+        ends = {"low": quantity(value, "ng/mL"), "high": quantity(value + rng.randrange(30), "ng/mL")}
+        record.observation("2276-4", day(ago), valueRange=ends)
+    else:
+        record.observation("2276-4", day(ago), status=None, valueQuantity=quantity(value, "ng/mL"))
 
 
 def unreadable_ferritin(rng: Random, record: Record, value: str, ago: int) -> None:
