@@ -20,7 +20,8 @@ def sheet_for(client: str, base_url: str, profile: str, *, settings: Settings) -
         base_url=base_url,
         profile=load_clients(settings).called(profile),
         templates=templates(load_knowledge(settings)),
-        cards=CardLibrary.load(),
+        # Each card links to its page below the public address.
+        cards=CardLibrary.load(public_url=base_url),
         canonical_base=settings.canonical_base,
     )
 

@@ -143,6 +143,14 @@ def test_a_registration_is_filled_in() -> None:
         assert link["url"] in filled["allowed links"]
 
 
+def test_the_page_behind_each_card_is_among_the_links() -> None:
+    made = sheet("oracle", "--base-url", "https://cds.example.org/rls")
+    links = {one["url"] for one in made["links"]}
+    assert {f"https://cds.example.org/rls/basis/{key.topic_code}" for key in CardKey} <= links
+    allowed = next(one["value"] for one in made["registration"] if one["name"] == "allowed links")
+    assert set(allowed.split(", ")) == links
+
+
 @pytest.mark.parametrize("client", VENDORS)
 def test_nothing_in_braces_is_left(client: str) -> None:
     found = {text for text in strings(sheet(client)) if re.search(r"(?<!\{)\{(?!\{)", text)}
