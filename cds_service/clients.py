@@ -24,7 +24,7 @@ from cds_service.knowledge.terminology import SNOMED_CT
 from cds_service.policy import SitePolicy, read_policy
 from cds_service.profile import ClientProfile, FhirPolicy, OrderCoding, Trust
 from cds_service.settings import PREFIX, Settings, SettingsError, server_address
-from cds_service.site_files import Part, parse_toml, read_text
+from cds_service.site_files import Part, is_open_to_all, parse_toml, read_text
 from cds_service.trust import TrustPart, are_apart, trust_of
 
 _PACKAGED = "profiles/default.toml"
@@ -143,6 +143,8 @@ def load_clients(settings: Settings) -> Clients:
     clients = read_clients(text, settings, default, settings.clients.parent)
     if settings.environment == "production" and not clients.is_authenticating:
         raise SettingsError(f"{PREFIX}CLIENTS: every client needs a table trust in production")
+    if settings.environment == "production":
+        _refuse_open_files((settings.clients, *clients.files))
     if clients.is_authenticating and settings.store is None:
         raise SettingsError(
             f"{PREFIX}STORE must name the store of used tokens where callers are trusted by token"
@@ -150,6 +152,13 @@ def load_clients(settings: Settings) -> Clients:
     if clients.is_authenticating and settings.public_url is None:
         raise SettingsError(f"{PREFIX}PUBLIC_URL must be set where callers are trusted by token")
     return replace(clients, files=(settings.clients, *clients.files))
+
+
+def _refuse_open_files(paths: Iterable[Path]) -> None:
+    """Raise `SettingsError` where anybody on the machine may change who is trusted."""
+    for path in paths:
+        if is_open_to_all(path, f"{PREFIX}CLIENTS: {path.name}"):
+            raise SettingsError(f"{PREFIX}CLIENTS: {path.name} can be written by everybody (chmod o-w)")
 
 
 def read_clients(text: str, settings: Settings, default: ClientProfile, folder: Path) -> Clients:

@@ -114,6 +114,13 @@ class Settings(BaseModel):
         )
 
     @model_validator(mode="after")
+    def _has_a_log_for_its_key(self) -> Self:
+        """Refuse a key that protects nothing: whoever sets it believes that a log is kept."""
+        if self.audit_key_file is not None and self.audit is None:
+            raise ValueError(f"{PREFIX}AUDIT_KEY_FILE is for the log of {PREFIX}AUDIT, which is not set")
+        return self
+
+    @model_validator(mode="after")
     def _production_decides(self) -> Self:
         """Refuse in production what only development may do or leave open."""
         if self.environment == "production":

@@ -1,6 +1,7 @@
 """Files that a site writes: read strictly, and every fault told by its place, never by its value."""
 
 import re
+import stat
 import tomllib
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +27,14 @@ def read_text(path: Path, subject: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{subject}: the file cannot be read ({type(error).__name__})") from None
+
+
+def is_open_to_all(path: Path, subject: str) -> bool:
+    """Whether every user of the machine may write a file; raises `SettingsError`, as `read_text`."""
+    try:
+        return bool(path.stat().st_mode & stat.S_IWOTH)
+    except OSError as error:
         raise SettingsError(f"{subject}: the file cannot be read ({type(error).__name__})") from None
 
 

@@ -37,6 +37,21 @@ class JsonErrorWorker(ThreadWorker):  # type: ignore[misc] # its base is untyped
         except OSError:
             self.log.debug("The client was gone before its error was written.")
 
+    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - gunicorn's signature
+        """Take or leave new connections; at the stop, take those that wait and close the door.
+
+        gunicorn leaves the door open while the last calls end: who comes then is kept waiting and cut off.
+        """
+        super().set_accept_enabled(enabled)
+        if self.alive:
+            return
+        for listener in self.sockets:
+            taken = -1
+            while taken != self.nr_conns:
+                taken = self.nr_conns
+                self.accept(listener)
+            listener.close()
+
 
 def error_answer(error: Exception) -> bytes:
     """Return a whole HTTP answer for a request that the server itself could not parse."""

@@ -1,10 +1,6 @@
 """Two server processes on one store: a token is good once, whoever gets it, also when all come at once."""
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,23 +12,10 @@ import pytest
 
 from tests.builders import hook_request, prefetch
 from tests.http.requests import SERVICE
-from tests.http.test_loopback import free_port, is_up
-from tests.tokens import PUBLIC, Site, claims_of, sign, site
+from tests.serving import serving
+from tests.tokens import PUBLIC, claims_of, sign, site
 
 BODY = json.dumps(hook_request(prefetch(["RLS"]))).encode()
-
-
-def start(place: Site, port: int) -> subprocess.Popen[bytes]:
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("RLS_CDS_")},
-        "PORT": str(port),
-        "RLS_CDS_CLIENTS": str(place.clients),
-        "RLS_CDS_PUBLIC_URL": PUBLIC,
-        "RLS_CDS_STORE": place.store,
-        "RLS_CDS_WORKERS": "2",
-    }
-    command = [sys.executable, "-c", "from cds_service.cli import main; main()", "serve"]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
 
 
 @pytest.fixture(scope="module")
@@ -40,21 +23,14 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]
     """Two servers, two workers each, that share nothing but the store."""
     place = site(Path(tmp_path_factory.mktemp("site")))
     (place.folder / "store.db").unlink()  # the first start makes it
-    chosen = (free_port(), free_port())
-    servers = []
-    try:
-        for port in chosen:
-            servers.append(start(place, port))
-            deadline = time.monotonic() + 60
-            while not is_up(port):
-                assert servers[-1].poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-        yield chosen
-    finally:
-        for server in servers:
-            server.terminate()
-            server.communicate(timeout=20)
+    settings = {
+        "RLS_CDS_CLIENTS": str(place.clients),
+        "RLS_CDS_PUBLIC_URL": PUBLIC,
+        "RLS_CDS_STORE": place.store,
+        "RLS_CDS_WORKERS": "2",
+    }
+    with serving(settings) as one, serving(settings) as other:
+        yield one.port, other.port
 
 
 def call(port: int, token: str) -> int:

@@ -1,11 +1,7 @@
 """The real server: two processes, chunked bodies, requests that are not even HTTP."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,45 +13,14 @@ import pytest
 
 from cds_service.resources import fixtures_dir
 from tests.http.requests import SERVICE, call_body
-
-_START_SECONDS = 30
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def is_up(port: int) -> bool:
-    try:
-        with closing(HTTPConnection("127.0.0.1", port, timeout=2)) as connection:
-            connection.request("GET", "/healthz")
-            return connection.getresponse().status == 200
-    except OSError:
-        return False
+from tests.serving import serving
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """The port of a server started as a user starts it."""
-    chosen = free_port()
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("RLS_CDS_")},
-        "PORT": str(chosen),
-        "RLS_CDS_AS_OF": "2026-11-22",
-        "RLS_CDS_MAX_BODY": "100000",
-    }
-    command = [sys.executable, "-c", "from cds_service.cli import main; main()", "serve"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as server:
-        deadline = time.monotonic() + _START_SECONDS
-        while not is_up(chosen):
-            assert server.poll() is None, (server.stderr.read() if server.stderr else b"").decode()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        yield chosen
-        server.terminate()
-        server.communicate(timeout=20)
+    with serving({"RLS_CDS_AS_OF": "2026-11-22", "RLS_CDS_MAX_BODY": "100000"}) as served:
+        yield served.port
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def fetched(template: str, server: FhirServer, patient_id: str, *, face: str = "
 @contextmanager
 def service_running() -> Iterator[Service]:
     """Start the service in its development profile on the day of the fixtures."""
-    from tests.http.test_loopback import free_port, is_up  # noqa: PLC0415 - only where a port is opened
+    from tests.serving import free_port, is_up  # noqa: PLC0415 - only where a port is opened
 
     port = free_port()
     environment = {

@@ -8,6 +8,7 @@ from cds_service.clients import Clients, load_clients
 from cds_service.clinical.assessment import Order
 from cds_service.knowledge.code_map import CodeKind
 from cds_service.settings import Settings, SettingsError, load_settings
+from cds_service.site_files import is_open_to_all
 
 STORED = {"RLS_CDS_PUBLIC_URL": "https://rls.example.org", "RLS_CDS_STORE": "sqlite:////var/lib/rls/store.db"}
 PRODUCTION = {"RLS_CDS_ENVIRONMENT": "production", "RLS_CDS_AUDIT": "/var/log/rls", **STORED}
@@ -189,6 +190,22 @@ def test_a_wrong_file_is_refused_with_the_place(text: str, reason: str, tmp_path
 def test_production_leaves_nothing_open_in_an_entry(text: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=reason):
         clients_of(text, tmp_path, **PRODUCTION)
+
+
+@pytest.mark.parametrize("name", ["clients.toml", "keys.json"])
+def test_production_takes_no_file_that_everybody_may_change(name: str, tmp_path: Path) -> None:
+    text = TRUSTED.replace('keys_url = "https://ehr.example.org/jwks.json"', 'keys_file = "keys.json"')
+    (tmp_path / "keys.json").write_text("{}", encoding="utf-8")
+    assert clients_of(text, tmp_path, **PRODUCTION).is_authenticating
+    (tmp_path / name).chmod(0o666)
+    with pytest.raises(SettingsError, match=rf"RLS_CDS_CLIENTS: {name} can be written by everybody"):
+        clients_of(text, tmp_path, **PRODUCTION)
+    clients_of(text, tmp_path, **STORED)
+
+
+def test_a_file_that_is_gone_when_its_rights_are_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^here: the file cannot be read \(FileNotFoundError\)"):
+        is_open_to_all(tmp_path / "none.toml", "here")
 
 
 def test_a_file_that_cannot_be_read_is_named_by_its_setting(tmp_path: Path) -> None:

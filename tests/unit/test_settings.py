@@ -92,6 +92,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ("RLS_CDS_FHIR_BUDGET_MS", "0"),
         ("RLS_CDS_FHIR_BUDGET_MS", "60000"),
         ("RLS_CDS_FHIR_BUDGET_MS", "2s"),
+        ("RLS_CDS_METRICS", "perhaps"),
     ],
 )
 def test_a_bad_value_is_refused_by_name_and_not_repeated(name: str, value: str) -> None:
@@ -137,6 +138,31 @@ PRODUCTION = {
 def test_production_leaves_nothing_open(changes: dict[str, str], reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
         load_settings({**PRODUCTION, **changes})
+
+
+def test_a_key_without_its_log_is_refused() -> None:
+    with pytest.raises(SettingsError, match="RLS_CDS_AUDIT_KEY_FILE is for the log of RLS_CDS_AUDIT"):
+        load_settings({"RLS_CDS_AUDIT_KEY_FILE": "/run/secrets/key"})
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_exposed"),
+    [
+        ({}, False),
+        ({"HOST": "127.0.0.1"}, False),
+        ({"HOST": "127.0.0.2"}, False),
+        ({"HOST": "::1"}, False),
+        ({"HOST": "localhost"}, False),
+        ({"HOST": "0.0.0.0"}, True),  # noqa: S104 - what is tested
+        ({"HOST": "::"}, True),
+        ({"HOST": "rls.example.org"}, True),
+        ({**PRODUCTION, "HOST": "0.0.0.0"}, False),  # noqa: S104 - the same
+    ],
+)
+def test_only_a_development_service_off_the_loopback_address_is_exposed(
+    environment: dict[str, str], *, is_exposed: bool
+) -> None:
+    assert load_settings(environment).is_exposed is is_exposed
 
 
 def test_production_starts_when_all_is_decided() -> None:
