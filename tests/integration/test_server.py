@@ -1,9 +1,9 @@
 """What real servers do: pages, posted searches, statuses, errors, missing types, tokens, deleted entries."""
 
-import math
 import socket
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from statistics import median
 from typing import Any
@@ -25,7 +25,8 @@ Json = dict[str, Any]
 FACES = ("fhir", "small", "slow")
 TOKEN = "integration-token"  # noqa: S105 - the word that the guarded face of the test server wants
 MEDIAN_BAR_MS = 400
-SERIES = 3
+# How often its own searches, sent all at once, a call may take where the machine is busy.
+MOST_ROUNDS = 4
 CALLS = 15
 
 
@@ -295,23 +296,36 @@ def test_a_server_that_is_not_there_costs_the_answer_only_what_it_would_have_bro
 
 @pytest.mark.parametrize("name", ["readme-patient", "never-tested"])
 def test_fifty_milliseconds_a_search_leave_the_answer_within_its_time(
-    hapi: FhirServer, service: Service, patients: Mapping[str, PatientRecord], name: str
+    hapi: FhirServer,
+    service: Service,
+    templates: Mapping[str, str],
+    patients: Mapping[str, PatientRecord],
+    name: str,
 ) -> None:
     assert name in patients
-    # A moment in which the machine does something else is not the service's: one of three series counts.
-    found = math.inf
-    for _ in range(SERIES):
-        found = min(found, median(timed(service, hapi, name) for _ in range(CALLS)))
-        if found < MEDIAN_BAR_MS:
-            break
-    TABLE.figures.append(f"{name} without prefetch, 50 ms a search: {found:.0f} ms at the median")
-    assert found < MEDIAN_BAR_MS
+    pairs = [(searching(hapi, templates, name), calling(service, hapi, name)) for _ in range(CALLS)]
+    searches, calls = (median(times) for times in zip(*pairs, strict=True))
+    # Where the machine is busy, the server does not answer in fifty milliseconds: the bar moves with it.
+    bar = max(MEDIAN_BAR_MS, MOST_ROUNDS * searches)
+    TABLE.figures.append(
+        f"{name} without prefetch, 50 ms a search: {calls:.0f} ms at the median "
+        f"(all searches beside each other: {searches:.0f} ms; bar {bar:.0f} ms)"
+    )
+    assert calls < bar
 
 
-def timed(service: Service, hapi: FhirServer, name: str) -> float:
+def calling(service: Service, hapi: FhirServer, name: str) -> float:
     """Return the milliseconds of one call without prefetch that is answered with cards."""
     start = time.perf_counter()
     answer = service.call(name, fhir_server=hapi.base("slow"))
     passed = (time.perf_counter() - start) * 1000
     assert cards(answer)
     return passed
+
+
+def searching(hapi: FhirServer, templates: Mapping[str, str], name: str) -> float:
+    """Return the milliseconds that the server takes for our searches, sent at once."""
+    start = time.perf_counter()
+    with ThreadPoolExecutor(len(templates)) as senders:
+        list(senders.map(lambda template: fetched(template, hapi, name, face="slow"), templates.values()))
+    return (time.perf_counter() - start) * 1000
