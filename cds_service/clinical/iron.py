@@ -19,7 +19,7 @@ from cds_service.clinical.facts import (
 from cds_service.clinical.medicines import (
     IntravenousDose,
     Taken,
-    last_intravenous_iron,
+    intravenous_doses,
     with_group,
 )
 from cds_service.clinical.results import (
@@ -50,15 +50,26 @@ class IronPicture:
 
     today: date
     window: int
-    dose: IntravenousDose | None
+    doses: tuple[IntravenousDose, ...]
     oral: tuple[Taken, ...]
     all_ferritin: Series
     all_tsat: Series
     ferritin: Series
     tsat: Series
     inflammation: tuple[Result, ...]
-    pending: tuple[Source, ...]
+    pending_orders: tuple[Source, ...]
+    pending_results: tuple[Source, ...]
     searches: dict[IronSearch, NeedState]
+
+    @property
+    def dose(self) -> IntravenousDose | None:
+        """Return the last dose of IV iron."""
+        return self.doses[-1] if self.doses else None
+
+    @property
+    def pending(self) -> tuple[Source, ...]:
+        """Return the iron orders and unfinished ferritins that will answer soon (docs/rules.md R7)."""
+        return (*self.pending_orders, *self.pending_results)
 
     @property
     def days_since_dose(self) -> int | None:
@@ -88,7 +99,8 @@ def iron_picture(
     facts: Facts, medicines: Sequence[Taken], knowledge: Knowledge, today: date, window: int
 ) -> IronPicture:
     """Return the iron picture; `window` in days."""
-    dose = last_intravenous_iron(facts, today)
+    doses = intravenous_doses(facts, today)
+    dose = doses[-1] if doses else None
     ferritins = usable(facts.results, Analyte.FERRITIN, today)
     results = list(facts.results)
     unreliable = knowledge.days("window.iv_iron.unreliable")
@@ -101,14 +113,15 @@ def iron_picture(
     return IronPicture(
         today=today,
         window=window,
-        dose=dose,
+        doses=doses,
         oral=with_group(medicines, "ORAL_IRON"),
         all_ferritin=all_ferritin,
         all_tsat=all_tsat,
         ferritin=_judge(all_ferritin, judged, today),
         tsat=_judge(all_tsat, judged, today),
         inflammation=tuple(usable(facts.results, Analyte.CRP, today)),
-        pending=pending_tests(facts, knowledge, today),
+        pending_orders=_pending_orders(facts, knowledge, today),
+        pending_results=_pending_results(facts, knowledge, today),
         searches=dict(facts.iron_searches),
     )
 
@@ -126,20 +139,21 @@ def _judge(results: Series, first: date | None, today: date) -> Series:
     return results.drawn_from(first) if first <= today else NOTHING
 
 
-def pending_tests(facts: Facts, knowledge: Knowledge, today: date) -> tuple[Source, ...]:
-    """Return the iron orders and unfinished ferritins that will answer soon (docs/rules.md R7)."""
-    order_days = knowledge.days("window.pending_order")
-    result_days = knowledge.days("window.pending_result")
-    orders = [o.source for o in facts.orders if _is_recent_order(o, today, order_days)]
-    results = [
+def _pending_orders(facts: Facts, knowledge: Knowledge, today: date) -> tuple[Source, ...]:
+    days = knowledge.days("window.pending_order")
+    return tuple(o.source for o in facts.orders if _is_recent_order(o, today, days))
+
+
+def _pending_results(facts: Facts, knowledge: Knowledge, today: date) -> tuple[Source, ...]:
+    days = knowledge.days("window.pending_result")
+    return tuple(
         r.source
         for r in facts.results
         if r.analyte is Analyte.FERRITIN
         and is_pending(r)
         and r.when is not None
-        and is_within(r.when, today, result_days)
-    ]
-    return (*orders, *results)
+        and is_within(r.when, today, days)
+    )
 
 
 def _is_recent_order(order: OrderFact, today: date, days: int) -> bool:
@@ -150,7 +164,7 @@ def ferritin_available(picture: IronPicture, facts: Facts) -> bool:
     """Whether iron results are available (docs/rules.md R2.1).
 
     An old or unreadable ferritin does not answer for a search that failed: a newer one may have been
-    in it.
+    in it. Neither does an order: what was ordered is not what was found.
     """
     state = picture.searches[IronSearch.FERRITIN]
     if state is NeedState.ANSWERED:
@@ -158,8 +172,8 @@ def ferritin_available(picture: IronPicture, facts: Facts) -> bool:
     received = usable(facts.results, Analyte.FERRITIN, picture.today)
     if state is NeedState.FAILED:
         newest = current(series(received).newest, picture.today, picture.window)
-        return newest is not None or bool(picture.pending)
-    return bool(received) or bool(picture.pending)
+        return newest is not None or bool(picture.pending_results)
+    return bool(received) or bool(picture.pending_results)
 
 
 def is_below(result: Result | None, limit_id: str, knowledge: Knowledge) -> bool:

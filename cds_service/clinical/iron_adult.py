@@ -62,15 +62,17 @@ def open_age_draft(picture: Picture) -> Draft | Choice:
     values = result_values(ferritin, "value") | {"age_reason": picture.age.value}
     if as_adult is not None and as_adult.form is Form.UNREADABLE:
         values["reason"] = INDETERMINATE
+    tsat_alone, lines = _tsat_alone(picture)
     return Draft(
         CardKey.IRON_16,
         Indicator.INFO,
         Form.AGE_AND_UNREADABLE,
         values,
-        (deciding("ferritin", ferritin),),
-        results=(ferritin,),
+        (deciding("ferritin", ferritin), *_deciding_tsat(tsat_alone)),
+        results=(ferritin, *tsat_alone),
         orders=FERRITIN_AND_PANEL,
-        is_only_advice_to_test=True,
+        lines=lines,
+        is_only_advice_to_test=not tsat_alone,
     )
 
 
@@ -240,18 +242,20 @@ def _band_or_indeterminate(picture: Picture, ferritin: Result) -> Draft | None:
     """Return the card of the band, None above the bands."""
     if is_above(ferritin, "ferritin.iv.adult", picture.knowledge):
         return None
-    return _band(picture, ferritin) or indeterminate_draft(ferritin)
+    return _band(picture, ferritin) or _indeterminate_draft(picture, ferritin)
 
 
-def indeterminate_draft(ferritin: Result) -> Draft:
+def _indeterminate_draft(picture: Picture, ferritin: Result) -> Draft:
     """Return IRON-16 for a value whose comparator leaves the band open."""
+    tsat_alone, lines = _tsat_alone(picture)
     return Draft(
         CardKey.IRON_16,
         Indicator.INFO,
         Form.UNREADABLE,
         unreadable_values(ferritin),
-        (deciding("ferritin", ferritin),),
-        results=(ferritin,),
+        (deciding("ferritin", ferritin), *_deciding_tsat(tsat_alone)),
+        results=(ferritin, *tsat_alone),
         orders=FERRITIN_AND_PANEL,
-        is_only_advice_to_test=True,
+        lines=lines,
+        is_only_advice_to_test=not tsat_alone,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cds_service.clinical.assessment import CardKey, Deciding, Form, Indicator, Order
 from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, Draft, silent
 from cds_service.clinical.facts import IronSearch, NeedState, Result
-from cds_service.clinical.iron import is_above, is_at_least, is_at_most, is_below
+from cds_service.clinical.iron import is_above, is_at_least, is_at_most, is_below, rests_on_unknown_status
 from cds_service.clinical.iron_adult import unreadable_values
 from cds_service.clinical.picture import Picture
 from cds_service.clinical.results import Series
@@ -168,14 +168,17 @@ def pregnancy_draft(picture: Picture) -> Draft | Choice:
 def _pregnant_low(ferritin: Side, tsat: Side) -> Draft:
     low_tsat = tsat if tsat.is_low else None
     current = ferritin if ferritin.why is None else None
-    results = tuple(s.result for s in (ferritin, tsat) if s.is_low and s.result is not None)
+    named = _named_low(ferritin, tsat)
+    results = tuple(result for _, result in named)
+    # Each low value suffices alone, so one of known status warns whatever the other one's status is.
+    known = tuple(r for r in results if not rests_on_unknown_status(r))
     return Draft(
         CardKey.IRON_08,
         Indicator.WARNING,
         Form.STANDARD if ferritin.is_low else Form.PARTIAL,
         _side_values(current, low_tsat),
-        tuple(deciding(*pair) for pair in _named_low(ferritin, tsat)),
-        results=results,
+        tuple(deciding(*pair) for pair in named),
+        results=known or results,
         orders=FERRITIN_AND_PANEL,
         rules=_PREGNANCY_RULES,
         is_treatment_named=True,

@@ -118,11 +118,11 @@ def _decides_alone(picture: Picture, ferritin: Result) -> bool:
 
 
 def _after_dose(picture: Picture, ferritin: Result) -> bool:
-    dose = picture.iron.dose
-    if dose is None or ferritin.when is None:
+    """Whether any dose of IV iron, not only the last one, explains the ferritin."""
+    if ferritin.when is None:
         return False
-    last = add_days(dose.day, picture.knowledge.days("window.iv_iron.overload_silence"))
-    return dose.day <= ferritin.when.earliest <= last
+    drawn, days = ferritin.when.earliest, picture.knowledge.days("window.iv_iron.overload_silence")
+    return any(dose.day <= drawn <= add_days(dose.day, days) for dose in picture.iron.doses)
 
 
 def overload_reason(picture: Picture) -> str:

@@ -38,7 +38,7 @@ _NASAL_LOCAL_GROUPS = frozenset({"ANTIHIST_SEDATING", "ANTIHIST_NONSEDATING", "A
 class Taken:
     """One ingredient that the patient takes today, merged over all current records that name it.
 
-    `start` is the earliest start that a current record gives.
+    Iron as a treatment is kept apart from the same salt in a multivitamin or a contraceptive pack. `start` is the earliest start that a current record gives.
     """
 
     name: str
@@ -97,15 +97,16 @@ def _counts_as_antiemetic(record: MedicineFact, ingredient: IngredientFact) -> b
 
 def current_medicines(facts: Facts, today: date) -> tuple[Taken, ...]:
     """Return the current ingredients, sorted by name."""
-    by_name: dict[str, list[tuple[MedicineFact, IngredientFact, str]]] = {}
+    by_name: dict[tuple[str, bool], list[tuple[MedicineFact, IngredientFact, str]]] = {}
     for record in facts.medicines:
         weight = weight_today(record, today)
         if weight is None:
             continue
         for ingredient in record.ingredients:
             if _counts_by_route(ingredient, record.route) and _counts_as_antiemetic(record, ingredient):
-                by_name.setdefault(ingredient.name, []).append((record, ingredient, weight))
-    return tuple(_merge(name, by_name[name]) for name in sorted(by_name))
+                key = (ingredient.name, "ORAL_IRON" in _groups_of(record, ingredient))
+                by_name.setdefault(key, []).append((record, ingredient, weight))
+    return tuple(_merge(name, by_name[name, is_iron]) for name, is_iron in sorted(by_name))
 
 
 def _merge(name: str, found: list[tuple[MedicineFact, IngredientFact, str]]) -> Taken:
@@ -177,18 +178,18 @@ def _is_old_entry(record: MedicineFact, today: date, days: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class IntravenousDose:
-    """The last dose of intravenous iron."""
+    """A dose of intravenous iron."""
 
     day: date
     ingredient: str
     source: Source
 
 
-def last_intravenous_iron(facts: Facts, today: date) -> IntravenousDose | None:
-    """Return the last dose: administrations and statements first, requests only without any of these."""
+def intravenous_doses(facts: Facts, today: date) -> tuple[IntravenousDose, ...]:
+    """Return the doses, the last at the end: administrations and statements, requests only without these."""
     given = _doses(facts, today, is_request=False)
     doses = given or _doses(facts, today, is_request=True)
-    return max(doses, key=lambda d: (d.day, d.ingredient, d.source.key), default=None)
+    return tuple(sorted(doses, key=lambda d: (d.day, d.ingredient, d.source.key)))
 
 
 def _doses(facts: Facts, today: date, *, is_request: bool) -> list[IntravenousDose]:
