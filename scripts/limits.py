@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from annotated_types import Le
 from gunicorn.config import make_settings  # type: ignore[import-untyped] # gunicorn ships no types
 from tables import table
 
@@ -15,6 +16,7 @@ from cds_service.cli.server import options
 from cds_service.profile import ClientProfile, FhirPolicy, Trust
 from cds_service.protocol import feedback, jsonio
 from cds_service.settings import Settings
+from cds_service.trust import TrustPart
 from cds_service.web import http, operations
 
 _MEBIBYTE = 1024 * 1024
@@ -63,8 +65,12 @@ def _limits_of_callers() -> list[tuple[str, str, str]]:
         ("calls of a client (`rate_limit`)", f"{profile['rate_limit']} a minute", "429 with `Retry-After`"),
         ("calls of a client at once", f"those of {rate_limit.BURST_SECONDS} s", "429 with `Retry-After`"),
         ("token", _bytes(tokens.LONGEST), "401"),
-        ("lifetime of a token (`lifetime_s`)", f"{trust['lifetime_s']} s, at most 3600 s", "401"),
-        ("difference of clocks (`leeway_s`)", f"{trust['leeway_s']} s, at most 60 s", "401"),
+        (
+            "lifetime of a token (`lifetime_s`)",
+            f"{trust['lifetime_s']} s, at most {_most('lifetime_s')} s",
+            "401",
+        ),
+        ("difference of clocks (`leeway_s`)", f"{trust['leeway_s']} s, at most {_most('leeway_s')} s", "401"),
         ("key set", f"{keys.MOST_KEYS} keys, {_bytes(keys.LARGEST)}", "the last good set goes on"),
         (
             "age of a key set",
@@ -103,6 +109,11 @@ def _times() -> list[tuple[str, str, str]]:
 
 def _defaults(of: type[Any]) -> Mapping[str, Any]:
     return {one.name: one.default for one in fields(of)}
+
+
+def _most(name: str) -> int:
+    """Return the upper bound of a member of `[clients.trust]`."""
+    return next(int(bound.le) for bound in TrustPart.model_fields[name].metadata if isinstance(bound, Le))
 
 
 def _bytes(number: int) -> str:

@@ -103,13 +103,14 @@ def test_every_part_of_readiness_is_explained(part: str) -> None:
 def test_the_limits_are_those_of_the_running_settings() -> None:
     operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     settings = Settings()
+    budget = load_clients(settings).default.fhir.budget_ms
     rows = {
         "body (`RLS_CDS_MAX_BODY`)": f"{settings.max_body // 1024**2} MiB",
         "audit log (`RLS_CDS_AUDIT_DAYS`)": f"{settings.audit_days} days",
         "calls of a client (`rate_limit`)": "6000 a minute",
         "calls at once": f"{settings.workers} processes of {settings.threads} threads",
         "rest of the running calls at a stop": f"{options(settings)['graceful_timeout']} s",
-        "all searches of a call (`RLS_CDS_FHIR_BUDGET_MS`)": f"{load_clients(settings).default.fhir.budget_ms} ms",
+        "all searches of a call (`RLS_CDS_FHIR_BUDGET_MS`)": f"{budget} ms",
     }
     for limit, value in rows.items():
         assert f"| {limit} | {value} |" in operations
