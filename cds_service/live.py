@@ -18,7 +18,7 @@ from cds_service.knowledge.local import with_windows
 from cds_service.profile import ClientProfile
 from cds_service.settings import Settings, SettingsError
 
-_CHECK_EVERY = 1.0
+CHECK_EVERY = 1.0
 
 Mark = tuple[tuple[int, int, int] | None, ...]
 
@@ -75,7 +75,7 @@ class LiveClients:
 
     def current(self) -> Serving:
         """Return the clients of this moment."""
-        if self._settings.clients is not None and self._now() - self._checked_at >= _CHECK_EVERY:
+        if self._settings.clients is not None and self._now() - self._checked_at >= CHECK_EVERY:
             self._look()
         return self._current
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import evidence
 import hazards
+import limits
 import yaml
 from tables import shortened
 from tables import table as _table
@@ -163,6 +164,7 @@ def _issue(address: str) -> str:
 PARTS: Mapping[str, Callable[[], str]] = {
     **evidence.PARTS,
     **hazards.PARTS,
+    **limits.PARTS,
     "cards": cards_part,
     "factors": factors_part,
     "medicines": medicines_part,

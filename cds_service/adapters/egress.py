@@ -9,6 +9,7 @@ at the end of the time budget every socket is shut down, whatever it is waiting 
 
 import contextlib
 import ipaddress
+import logging
 import socket
 import ssl
 import threading
@@ -29,6 +30,7 @@ _METADATA = frozenset(
     ipaddress.ip_address(text)
     for text in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 )
+_MUTED = frozenset({"urllib3", "requests"})
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _V4 = 4
 # One address of several may be dead; the others get their turn.
@@ -209,6 +211,20 @@ class PinnedAdapter(HTTPAdapter):
         """Close what is idle."""
         super().close()
         self._pool.close()
+
+
+def mute_http_library() -> None:
+    """Let the HTTP library log nothing: its lines repeat addresses, and with them who the patient is.
+
+    Not a matter of levels, which a site sets as it likes to find a fault.
+    """
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in _MUTED:
+            logging.getLogger(name).addFilter(_nothing)
+
+
+def _nothing(_record: logging.LogRecord) -> bool:
+    return False
 
 
 def tls_context() -> ssl.SSLContext:

@@ -4,7 +4,6 @@ One session serves one call: it shares no connection, cookie or token with anoth
 """
 
 import http.cookiejar
-import logging
 import re
 import threading
 from codecs import BOM_UTF8
@@ -28,6 +27,7 @@ from cds_service.adapters.egress import (
     Deadline,
     Dialer,
     PinnedAdapter,
+    mute_http_library,
     resolve,
     tls_context,
 )
@@ -127,8 +127,7 @@ class HttpRecordSource:
     def __init__(self, tls: SSLContext | None = None) -> None:
         """Prepare the TLS settings once; connections are opened by each session anew."""
         self._given = tls
-        # Lines of the HTTP library repeat addresses, and with them who the patient is.
-        logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+        mute_http_library()
 
     @cached_property
     def _tls(self) -> SSLContext:

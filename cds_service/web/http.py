@@ -27,7 +27,7 @@ STANDING: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
 }
 _JSON_TYPES = frozenset({JSON, "application/fhir+json", "application/json+fhir"})
-_LONGEST_SILENCE = 5.0
+LONGEST_SILENCE = 5.0
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
 
 
@@ -96,4 +96,4 @@ def _bound_waiting() -> None:
     """Let a silent sender hold its thread for a few seconds only (the server itself waits for ever)."""
     connection = request.environ.get("gunicorn.socket")
     if connection is not None:
-        connection.settimeout(_LONGEST_SILENCE)
+        connection.settimeout(LONGEST_SILENCE)

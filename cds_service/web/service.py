@@ -1,5 +1,6 @@
 """The CDS Hooks endpoints: discovery, the hook, feedback."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -25,6 +26,7 @@ _SERVICE = f"{_DISCOVERY}/{SERVICE_ID}"
 _EMPTY = b"{}"
 _NOTHING = to_json(CardsResponse(cards=()))
 _MOST_LOGGED = 100
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def service_blueprint(
@@ -64,7 +66,9 @@ def service_blueprint(
         callers.caller((_SERVICE, f"{_SERVICE}/feedback"))
         g.audit_kind = AuditKind.FEEDBACK
         told = parse_feedback(read_json_body(max_body))
-        g.card_uuids = [entry.card for entry in told.feedback[:_MOST_LOGGED]]
+        # A card of ours has a uuid; anything else may be any text.
+        named = (entry.card for entry in told.feedback[:_MOST_LOGGED])
+        g.card_uuids = [card for card in named if _UUID.fullmatch(card)]
         for entry in told.feedback:
             metrics.count("feedback", service=SERVICE_ID, outcome=entry.outcome)
         log_event("feedback", outcomes=[entry.outcome for entry in told.feedback[:_MOST_LOGGED]])

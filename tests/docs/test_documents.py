@@ -9,7 +9,10 @@ from pathlib import Path
 import click
 import pytest
 
+from cds_service.app import create_app
 from cds_service.cli import main
+from cds_service.cli.server import options
+from cds_service.clients import load_clients
 from cds_service.clinical.assessment import CardKey
 from cds_service.settings import DOCTOR_TOKEN, PREFIX, Settings
 from tests.doctor_sample import in_document, sample
@@ -79,6 +82,38 @@ def test_no_document_names_a_make_target_that_does_not_exist(path: Path) -> None
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     named = set(re.findall(r"`(?:[A-Z_]+=\S+ )*make ([a-z-]+)", path.read_text(encoding="utf-8")))
     assert named <= targets
+
+
+def test_every_address_is_in_the_table_of_operations() -> None:
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    rules = [
+        rule for rule in create_app(Settings(metrics=True)).url_map.iter_rules() if "//" not in rule.rule
+    ]
+    assert len(rules) > 8
+    for rule in rules:
+        method = "POST" if "POST" in (rule.methods or ()) else "GET"
+        assert f"`{method} {rule.rule}`" in operations
+
+
+@pytest.mark.parametrize("part", ["assessment", "clients", "store", "audit"])
+def test_every_part_of_readiness_is_explained(part: str) -> None:
+    assert f"| `{part}` |" in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+
+
+def test_the_limits_are_those_of_the_running_settings() -> None:
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    settings = Settings()
+    budget = load_clients(settings).default.fhir.budget_ms
+    rows = {
+        "body (`RLS_CDS_MAX_BODY`)": f"{settings.max_body // 1024**2} MiB",
+        "audit log (`RLS_CDS_AUDIT_DAYS`)": f"{settings.audit_days} days",
+        "calls of a client (`rate_limit`)": "6000 a minute",
+        "calls at once": f"{settings.workers} processes of {settings.threads} threads",
+        "rest of the running calls at a stop": f"{options(settings)['graceful_timeout']} s",
+        "all searches of a call (`RLS_CDS_FHIR_BUDGET_MS`)": f"{budget} ms",
+    }
+    for limit, value in rows.items():
+        assert f"| {limit} | {value} |" in operations
 
 
 @pytest.mark.parametrize("key", list(CardKey))

@@ -65,11 +65,13 @@ def test_pages_and_discovery_are_no_events(tmp_path: Path) -> None:
 
 
 def test_feedback_is_an_event_without_its_words(tmp_path: Path) -> None:
-    told = {"feedback": [{**FEEDBACK_BODY["feedback"][0], "overrideReason": {"userComment": "canary"}}]}
+    entry = {**FEEDBACK_BODY["feedback"][0], "overrideReason": {"userComment": "canary"}}
+    card = "3b8a2e0c-6d1f-5a6b-9a49-0d4f6f6a7c11"
+    told = {"feedback": [{**entry, "card": card}, {**entry, "card": "canary of somebody"}]}
     assert web_in(tmp_path).post(FEEDBACK, json=told).status_code == 200
     (event,) = events(tmp_path)
     assert event["entity"][0]["detail"] == [
-        {"type": "card", "valueString": "c1"},
+        {"type": "card", "valueString": card},
         *event["entity"][0]["detail"][1:],
     ]
     assert "canary" not in json.dumps(event)

@@ -369,7 +369,7 @@ def rewrite(path: Path, text: str) -> None:
 
 
 def test_changed_files_are_read_again(place: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cds_service.live._CHECK_EVERY", 0.0)
+    monkeypatch.setattr("cds_service.live.CHECK_EVERY", 0.0)
     web = create_app(place.settings).test_client()
     assert call(web, sign()).status_code == 200
     rewrite(place.folder / "keys.json", key_set(public_jwk("new")))
@@ -385,7 +385,7 @@ def test_changed_files_are_read_again(place: Site, monkeypatch: pytest.MonkeyPat
 def test_a_wrong_file_changes_nothing(
     place: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    monkeypatch.setattr("cds_service.live._CHECK_EVERY", 0.0)
+    monkeypatch.setattr("cds_service.live.CHECK_EVERY", 0.0)
     web = create_app(place.settings).test_client()
     rewrite(place.clients, text)
     assert call(web, sign()).status_code == 200

@@ -21,5 +21,8 @@ def test_the_source_is_loaded_once() -> None:
 
 
 def test_the_application_starts_without_the_http_library() -> None:
-    code = "import sys, cds_service.app; sys.exit('requests' in sys.modules)"
+    code = (
+        "import sys, cds_service.app as app, cds_service.settings as s; app.create_app(s.Settings());"
+        "sys.exit(bool({'requests', 'jwt', 'sqlalchemy', 'prometheus_client'} & sys.modules.keys()))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
