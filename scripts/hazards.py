@@ -93,7 +93,7 @@ def scale_part() -> str:
         parts.append(table((scale, "name", "means"), rows))
     head = ("severity \\ likelihood", *map(str, GRADES))
     products = [(str(s), *(_cell(s * li, told["threshold"]) for li in GRADES)) for s in reversed(GRADES)]
-    return "\n".join([*parts, table(head, products)])
+    return "".join([*parts, table(head, products)])
 
 
 def _cell(risk: int, threshold: int) -> str:
@@ -116,13 +116,13 @@ def _section(hazard: Hazard) -> str:
     before, after = risks(hazard)
     return "\n".join(
         [
-            f"\n### {hazard['id']}\n",
+            f"### {hazard['id']}\n",
             f"**{hazard['hazard']}.** {hazard['cause']}\n",
             f"*Effect:* {hazard['effect']}\n",
             (
                 f"*Risk:* severity {hazard['severity']} x likelihood {hazard['likelihood']} = {before}; "
                 f"with the controls {hazard['residual_severity']} x {hazard['residual_likelihood']} "
-                f"= {after}; {hazard['status']}.\n"
+                f"= {after}; {hazard['status']}."
             ),
             table(("control", "proved by"), rows),
         ],
