@@ -113,7 +113,9 @@ def _defaults(of: type[Any]) -> Mapping[str, Any]:
 
 def _most(name: str) -> int:
     """Return the upper bound of a member of `[clients.trust]`."""
-    return next(int(str(bound.le)) for bound in TrustPart.model_fields[name].metadata if isinstance(bound, Le))
+    return next(
+        int(str(bound.le)) for bound in TrustPart.model_fields[name].metadata if isinstance(bound, Le)
+    )
 
 
 def _bytes(number: int) -> str:
