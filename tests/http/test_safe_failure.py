@@ -32,7 +32,7 @@ STAGES = {
     "decoding a resource": "cds_service.fhir.record.read_prefetch",
     "extracting facts": "cds_service.fhir.record.extract_facts",
     "completion": "cds_service.assess.complete",
-    "searching": "cds_service.adapters.fhir_server._Session.fetch",
+    "searching": "cds_service.adapters.fhir_server.Session.fetch",
     "rules": "cds_service.assess.evaluate",
     "a rule": "cds_service.clinical.evaluate.iron_choice",
     "validation": "cds_service.fhir.record.validate",
