@@ -38,7 +38,8 @@ _NASAL_LOCAL_GROUPS = frozenset({"ANTIHIST_SEDATING", "ANTIHIST_NONSEDATING", "A
 class Taken:
     """One ingredient that the patient takes today, merged over all current records that name it.
 
-    Iron as a treatment is kept apart from the same salt in a multivitamin or a contraceptive pack. `start` is the earliest start that a current record gives.
+    Iron as a treatment is kept apart from the same salt in a multivitamin or a contraceptive pack. `start`
+    is the earliest start that a current record gives.
     """
 
     name: str
