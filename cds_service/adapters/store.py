@@ -42,7 +42,7 @@ USED_TOKENS = Table(
     Column("expires_at", BigInteger, nullable=False, index=True),
 )
 
-_BUSY_MS = 2_000
+_BUSY_MS = 4_000
 _PURGE_EVERY = 60.0
 _SQLITE = "sqlite"
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
