@@ -45,11 +45,33 @@ _LABORATORY = f"Observation?patient={_PATIENT_TOKEN}&category=laboratory&_sort=-
 _LABORATORY_PAGES = 3
 _MILLISECONDS = 1000
 
+_MOST_PAGES: Mapping[str, int] = {"sleepDuration": 1}
+"""Keys of which the newest page says enough, however many a server has."""
+
 _CODES_KEYS: Mapping[Analyte, str] = {
     **dict.fromkeys((Analyte.FERRITIN, Analyte.TSAT, Analyte.IRON, Analyte.TIBC, Analyte.CRP), "ironResults"),
     **dict.fromkeys(
-        (Analyte.HAEMOGLOBIN, Analyte.EGFR, Analyte.PREGNANCY_STATUS, Analyte.DELIVERY_DATE), "contextResults"
+        (
+            *(Analyte.HAEMOGLOBIN, Analyte.EGFR, Analyte.PREGNANCY_STATUS, Analyte.DELIVERY_DATE),
+            Analyte.PREGNANCY_TEST,
+        ),
+        "contextResults",
     ),
+    **dict.fromkeys(
+        (
+            *(Analyte.HBA1C, Analyte.B12, Analyte.FOLATE, Analyte.VITAMIN_D, Analyte.TSH),
+            Analyte.PHOSPHATE,
+        ),
+        "metabolicResults",
+    ),
+    **dict.fromkeys(
+        (
+            *(Analyte.SMOKING, Analyte.ALCOHOL_SCORE, Analyte.DRINKS, Analyte.CAFFEINE),
+            Analyte.SEVERITY,
+        ),
+        "socialHistory",
+    ),
+    Analyte.SLEEP: "sleepDuration",
 }
 """The prefetch key whose search by code asks for an analyte."""
 
@@ -134,7 +156,7 @@ def search(key: str, template: str, patient_id: str) -> Search:
     resource_type, _, resource_id = path.partition("/")
     pairs = (part.partition("=") for part in query.split("&") if part)
     parameters = tuple((name, value) for name, _, value in pairs)
-    return Search(key, resource_type, parameters, resource_id or None)
+    return Search(key, resource_type, parameters, resource_id or None, _MOST_PAGES.get(key))
 
 
 def is_plain_id(text: str) -> bool:
@@ -143,7 +165,8 @@ def is_plain_id(text: str) -> bool:
 
 
 def _next_pages(record: Record) -> list[NextPage]:
-    return [NextPage(key, url) for key, url in record.table.next_links.items()]
+    links = record.table.next_links.items()
+    return [NextPage(key, url) for key, url in links if key not in _MOST_PAGES]
 
 
 def _fetched(
@@ -165,6 +188,7 @@ def _fetched(
 _TYPES: Mapping[FhirVersion, Mapping[str, str]] = {
     FhirVersion.DSTU2: {"MedicationRequest": "MedicationOrder", "ServiceRequest": "DiagnosticOrder"},
     FhirVersion.STU3: {"ServiceRequest": "ProcedureRequest"},
+    FhirVersion.R5: {"DeviceUseStatement": "DeviceUsage"},
 }
 """What a release calls a resource type of R4."""
 

@@ -24,6 +24,7 @@ from cds_service.terminology_build.table import Ingredient, Product, Table, bran
 from cds_service.terminology_build.valuesets import (
     ATC,
     ICD_10_CM,
+    LOINC,
     NOTICES,
     RXNORM,
     SNOMED_CT,
@@ -33,7 +34,7 @@ from cds_service.terminology_build.valuesets import (
     pretty,
 )
 
-EDITION = Edition("2026.11.0", "2026-11-22")
+EDITION = Edition("2026.11.1", "2026-11-22")
 DATA = Path(__file__).resolve().parent.parent / "cds_service" / "knowledge" / "data"
 
 NEVER_A_RESULT = frozenset({"ferritin_unconfirmed", "ferritin_EXCLUDE"})
@@ -73,12 +74,70 @@ def added(code: str, display: str, group: str) -> Row:
     return Row(ICD_10_CM, code, display, group, source)
 
 
+PHYSICAL_OBJECTS = "device lists of two public repositories that hold Synthea records"
+
 ADDED_ROWS = (
     added("E22.1", "Hyperprolactinemia", "hyperprolactinaemia"),
+    added("F11.23", "Opioid dependence with withdrawal", "withdrawal"),
+    added("F11.93", "Opioid use, unspecified with withdrawal", "withdrawal"),
+    added("F13.23", "Sedative, hypnotic or anxiolytic dependence with withdrawal", "withdrawal"),
     added("G43", "Migraine", "migraine"),
     added("Z37", "Outcome of delivery", "delivery_outcome"),
     added("Z39", "Encounter for maternal postpartum care and examination", "delivery_outcome"),
+    Row(
+        SNOMED_CT,
+        "47545007",
+        "Continuous positive airway pressure ventilation treatment (regime/therapy)",
+        "positive_airway_pressure",
+        "HL7 FHIR R4 value set servicerequest-orderdetail; concept maps of two public repositories",
+    ),
+    Row(
+        SNOMED_CT,
+        "702172008",
+        "Home continuous positive airway pressure unit (physical object)",
+        "positive_airway_pressure",
+        PHYSICAL_OBJECTS,
+    ),
+    Row(
+        SNOMED_CT,
+        "702173003",
+        "Home bilevel positive airway pressure unit (physical object)",
+        "positive_airway_pressure",
+        PHYSICAL_OBJECTS,
+    ),
 )
+
+ADDED_OBSERVATIONS = (
+    Row(
+        LOINC,
+        "2777-1",
+        "Phosphate [Mass/volume] in Serum or Plasma",
+        "phosphate",
+        "two public code lists",
+    ),
+    Row(
+        LOINC,
+        "14879-1",
+        "Phosphate [Moles/volume] in Serum or Plasma",
+        "phosphate_molar",
+        "noctiz89/CDE-Katalog (GitHub); a public code list",
+    ),
+    Row(
+        LOINC,
+        "48018-6",
+        "Gene studied [ID]",
+        "gene_studied",
+        "HL7 Genomics Reporting and MII molecular genetics implementation guides",
+    ),
+)
+"""Observations that the lists lack, each seen with its display in two public sources."""
+
+REGROUPED = {
+    # The limits known are those of the short form, and of a day rather than of a drinking day.
+    (LOINC, "72110-0"): "alcohol_score_full",
+    (LOINC, "11287-0"): "alcohol_per_drinking_day",
+}
+"""Codes whose values cannot be compared with those of the rest of their group."""
 
 
 # --------------------------------------------------------------------------------------------- reading
@@ -129,7 +188,8 @@ def condition_rows(folder: Path) -> list[Row]:
 def observation_rows(folder: Path) -> list[Row]:
     """Return the rows of observations and of the codes that are never a result."""
     records = read(folder / "loinc.csv")
-    rows = list(verified(records))
+    rows = [row._replace(group=REGROUPED.get((row.system, row.code), row.group)) for row in verified(records)]
+    rows += ADDED_OBSERVATIONS
     known = {row.code for row in rows}
     # An unverified code is kept where its only use is to be turned down; its display stays out.
     rows += [

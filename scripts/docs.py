@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import evidence
+import facts
 import hazards
 import limits
 import yaml
@@ -81,6 +82,17 @@ def factors_part() -> str:
             for f in load().factors.values()
         ),
     )
+
+
+def facts_part() -> str:
+    """Return the table of the facts: where each stands, how it is detected, which tests prove it."""
+    return _table(("fact", "in words", "judged", "knowledge", "detected", "tests"), facts.fact_rows(load()))
+
+
+def factor_states_part() -> str:
+    """Return the table of the factors with what to do, on what they rest, and their scenarios by state."""
+    head = ("factor", "what a clinician can do", "look-back", "rests on", *facts.STATES)
+    return _table(head, facts.factor_rows(load()))
 
 
 def medicines_part() -> str:
@@ -166,7 +178,9 @@ PARTS: Mapping[str, Callable[[], str]] = {
     **hazards.PARTS,
     **limits.PARTS,
     "cards": cards_part,
+    "factor-states": factor_states_part,
     "factors": factors_part,
+    "facts": facts_part,
     "medicines": medicines_part,
     "messy-cases": messy_cases_part,
     "messy-clients": partial(messy_lines_part, "clients"),
@@ -220,6 +234,7 @@ def main() -> int:
     found: list[str] = []
     found.extend(evidence.gaps())
     found.extend(hazards.gaps())
+    found.extend(f"docs/coverage.toml: {one}" for one in facts.problems(load(), facts.facts()))
     texts = {path: path.read_text(encoding="utf-8") for path in documents()}
     found.extend(fault for path, text in texts.items() for fault in dead_links(path, text))
     wanted = {path: current(text) for path, text in texts.items()}

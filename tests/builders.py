@@ -7,10 +7,11 @@ language to a reader. Examples: `"RLS"`, `{"ferritin": 60}`, `{"takes": {"drug":
 import itertools
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from tests.vocabulary import (
+    ANSWERS,
     DIAGNOSES,
     ICD_10_CM,
     LABORATORY,
@@ -19,6 +20,7 @@ from tests.vocabulary import (
     NAMED_DIAGNOSES,
     ORDERS,
     PREGNANCY_STATUS,
+    QUESTIONS,
     RELATIVES,
     RXNORM,
     SNOMED_CT,
@@ -48,6 +50,12 @@ OWN_KEYS = (
     "procedures",
     "allergies",
     "ironOrders",
+    "familyHistory",
+    "metabolicResults",
+    "socialHistory",
+    "sleepDuration",
+    "deviceUse",
+    "devices",
 )
 """The searches of the service, in the order of its discovery answer."""
 
@@ -64,6 +72,11 @@ SEARCHED_TYPE = {
     "allergies": "AllergyIntolerance",
     "ironOrders": "ServiceRequest",
     "familyHistory": "FamilyMemberHistory",
+    "metabolicResults": "Observation",
+    "socialHistory": "Observation",
+    "sleepDuration": "Observation",
+    "deviceUse": "DeviceUseStatement",
+    "devices": "Device",
 }
 
 
@@ -158,12 +171,17 @@ class RecordBuilder:
             "pregnancy status": self._pregnancy_status,
             "delivery date": self._delivery_date,
             "procedure": self._procedure,
+            "slept": self._slept,
+            "device": self._device,
+            "device use": self._device_use,
             "allergy": self._allergy,
             "resource": self._resource,
         }
         given = _Fields(fields) if isinstance(fields, Mapping) and kind != "resource" else fields
         if kind in LABORATORY:
             self._result(kind, given)
+        elif kind in QUESTIONS:
+            self._question(kind, given)
         elif kind in NAMED_DIAGNOSES:
             self._condition(NAMED_DIAGNOSES[kind], given)
         else:
@@ -192,6 +210,67 @@ class RecordBuilder:
             effectiveDateTime=_day(given.get("date", RESULT_DAY)),
             issued=_day(given.get("issued")),
             **_value(given, unit),
+        )
+
+    def _question(self, kind: str, fields: Any) -> None:
+        """Add an answer: a number, one of `ANSWERS`, or words (`said` as a concept, `told` as a text)."""
+        usual_code, text, unit, search = QUESTIONS[kind]
+        given = fields if isinstance(fields, Mapping) else {"value": fields}
+        code = given.get("loinc", usual_code)
+        value = given.get("value")
+        if value in ANSWERS:
+            answer: Json = {"valueCodeableConcept": concept(*ANSWERS[value])}
+        elif "said" in given:
+            answer = {"valueCodeableConcept": {"text": given["said"]}}
+        elif "told" in given:
+            answer = {"valueString": given["told"]}
+        else:
+            answer = _value(given, unit or "1")
+        self._put(
+            search,
+            "Observation",
+            status=given.get("status", "final"),
+            category=[concept(f"{TERMINOLOGY}/observation-category", "social-history", None)],
+            code=concept(LOINC, code, None if code is None else text, text if code is None else None),
+            subject=self._subject,
+            effectiveDateTime=_day(given.get("date", RESULT_DAY)),
+            **answer,
+        )
+
+    def _slept(self, fields: Any) -> None:
+        """Add one sleep duration for each night, the last one first: hours, or `unit` and `nights`."""
+        given = fields if isinstance(fields, Mapping) else {"nights": fields}
+        last = given.get("last", date(2026, 11, 21))
+        for number, hours in enumerate(given["nights"]):
+            self._put(
+                "sleepDuration",
+                "Observation",
+                status="final",
+                code=concept(LOINC, "93832-4", "Sleep duration"),
+                subject=self._subject,
+                effectiveDateTime=text_of(last - timedelta(days=number)),
+                **_value({"value": hours}, given.get("unit", "h")),
+            )
+
+    def _device(self, given: Mapping[str, Any]) -> None:
+        self._put(
+            "devices",
+            "Device",
+            status=given.get("status", "active"),
+            type=concept(SNOMED_CT, given.get("snomed"), None, given.get("text")),
+            patient=None if given.get("without patient") else self._subject,
+        )
+
+    def _device_use(self, given: Mapping[str, Any]) -> None:
+        reference = {"reference": given.get("device"), "display": given.get("displayed")}
+        self._put(
+            "deviceUse",
+            "DeviceUseStatement",
+            status=given.get("status", "active"),
+            subject=self._subject,
+            timingPeriod=_period(given.get("since"), given.get("until")),
+            recordedOn=_day(given.get("recorded")),
+            device={name: value for name, value in reference.items() if value is not None},
         )
 
     def _pregnancy_status(self, fields: Mapping[str, Any]) -> None:
@@ -328,7 +407,7 @@ class RecordBuilder:
             "procedures",
             "Procedure",
             status=given.get("status", "completed"),
-            code=concept(SNOMED_CT, given["snomed"], given.get("display")),
+            code=concept(SNOMED_CT, given.get("snomed"), given.get("display"), given.get("text")),
             subject=self._subject,
             performedDateTime=_day(given["date"]),
         )
@@ -436,13 +515,12 @@ def prefetch(
 ) -> Json:
     """Return the prefetch of a record: by default every own key, each answered in full.
 
-    `of` describes the patient. Family history has no key of ours; it is sent where the record holds it.
+    `of` describes the patient.
     """
     builder = RecordBuilder()
     for fact in record:
         builder.add(fact)
     keys = list(OWN_KEYS if sends_only is None else sends_only)
-    keys += [key for key in builder.found if key not in OWN_KEYS and sends_only is None]
     unsent = set(builder.found) - set(keys)
     if unsent:
         message = f"the record holds resources that no search sends: {sorted(unsent)}"
@@ -513,6 +591,12 @@ _FOREIGN_NAMES = {
     "procedures": "done",
     "allergies": "intolerances",
     "ironOrders": "lab-orders",
+    "familyHistory": "relatives",
+    "metabolicResults": "chemistry",
+    "socialHistory": "habits",
+    "sleepDuration": "nights",
+    "deviceUse": "aids",
+    "devices": "things",
 }
 
 

@@ -41,6 +41,11 @@ def _can_say(resource: Json, version: str) -> bool:
     sayable = _STATUSES.get(version, {}).get(str(kind))
     if sayable is not None and status not in sayable:
         return False
+    if kind == "Device" and version == "R5":
+        # whose device it is stands in another resource there
+        return False
+    if kind == "DeviceUseStatement" and version == "DSTU2":
+        return "timingPeriod" in resource
     if version == "DSTU2":
         return not resource.keys() & {"valueInteger", "valueBoolean"}
     return True
@@ -182,6 +187,13 @@ def _r5_order(resource: Json) -> Json:
     return {**resource, "code": {"concept": resource["code"]}} if "code" in resource else resource
 
 
+def _r5_device_use(resource: Json) -> Json:
+    made = _renamed(resource, subject="patient", recordedOn="dateAsserted")
+    named = {"text": made["device"].get("display")}
+    made["device"] = {"reference": made["device"]} if "reference" in made["device"] else {"concept": named}
+    return {**made, "resourceType": "DeviceUsage"}
+
+
 # --------------------------------------------------------------------------------------------------- STU3
 _TAKEN = {"active": ("active", "y"), "unknown": ("active", "unk"), "not-taken": ("active", "n")}
 
@@ -255,6 +267,10 @@ def _stu3_order(resource: Json) -> Json:
     made = _renamed(resource, encounter="context")
     status = {"on-hold": "suspended", "revoked": "cancelled"}.get(made["status"], made["status"])
     return {**made, "resourceType": "ProcedureRequest", "status": status}
+
+
+def _stu3_device_use(resource: Json) -> Json:
+    return _renamed(resource, timingPeriod="whenUsed")
 
 
 # -------------------------------------------------------------------------------------------------- DSTU2
@@ -348,6 +364,17 @@ def _dstu2_diagnostic_order(resource: Json) -> Json:
     return made
 
 
+def _dstu2_device_use(resource: Json) -> Json:
+    made = _stu3_device_use(resource)
+    del made["status"]
+    return made
+
+
+def _dstu2_device(resource: Json) -> Json:
+    statuses = {"active": "available", "inactive": "not-available"}
+    return {**resource, "status": statuses.get(resource["status"], resource["status"])}
+
+
 _WRITERS: Mapping[str, Mapping[str, Write]] = {
     "R5": {
         "MedicationStatement": _r5_statement,
@@ -357,6 +384,7 @@ _WRITERS: Mapping[str, Mapping[str, Write]] = {
         "Procedure": _r5_procedure,
         "AllergyIntolerance": _r5_allergy,
         "ServiceRequest": _r5_order,
+        "DeviceUseStatement": _r5_device_use,
     },
     "STU3": {
         "Observation": _stu3_observation,
@@ -367,6 +395,7 @@ _WRITERS: Mapping[str, Mapping[str, Write]] = {
         "Procedure": _stu3_procedure,
         "AllergyIntolerance": _stu3_allergy,
         "ServiceRequest": _stu3_order,
+        "DeviceUseStatement": _stu3_device_use,
     },
     "DSTU2": {
         "Patient": _dstu2_patient,
@@ -382,6 +411,8 @@ _WRITERS: Mapping[str, Mapping[str, Write]] = {
         "Procedure": _dstu2_procedure,
         "AllergyIntolerance": _dstu2_allergy,
         "ServiceRequest": _dstu2_diagnostic_order,
+        "DeviceUseStatement": _dstu2_device_use,
+        "Device": _dstu2_device,
     },
 }
 VERSIONS = tuple(_WRITERS)

@@ -25,7 +25,47 @@ LABORATORY = {
         "mL/min/{1.73_m2}",
         "contextResults",
     ),
+    "HbA1c": ("4548-4", "Hemoglobin A1c/Hemoglobin.total in Blood", "%", "metabolicResults"),
+    "vitamin B12": (
+        "2132-9",
+        "Cobalamin (Vitamin B12) [Mass/volume] in Serum or Plasma",
+        "pg/mL",
+        "metabolicResults",
+    ),
+    "folate": ("2284-8", "Folate [Mass/volume] in Serum or Plasma", "ng/mL", "metabolicResults"),
+    "vitamin D": (
+        "1989-3",
+        "25-hydroxyvitamin D3 [Mass/volume] in Serum or Plasma",
+        "ng/mL",
+        "metabolicResults",
+    ),
+    "TSH": ("3016-3", "Thyrotropin [Units/volume] in Serum or Plasma", "m[IU]/L", "metabolicResults"),
+    "phosphate": ("2777-1", "Phosphate [Mass/volume] in Serum or Plasma", "mg/dL", "metabolicResults"),
     "blood glucose": ("2345-7", "Glucose [Mass/volume] in Serum or Plasma", "mg/dL", "contextResults"),
+}
+
+# name -> LOINC code (None: the site has no standard code), text, unit, search
+QUESTIONS: dict[str, tuple[str | None, str, str | None, str]] = {
+    "smoking": ("72166-2", "Tobacco smoking status", None, "socialHistory"),
+    "AUDIT-C": ("75626-2", "Total score [AUDIT-C]", "{score}", "socialHistory"),
+    "drinks per day": ("74013-4", "Alcoholic drinks per day", "{drinks}/d", "socialHistory"),
+    "caffeine intake": (None, "Caffeine intake", "cups/d", "socialHistory"),
+    "severity": (None, "IRLS total score", "{score}", "socialHistory"),
+    "pregnancy test": (
+        "2106-3",
+        "Choriogonadotropin (pregnancy test) [Presence] in Urine",
+        None,
+        "contextResults",
+    ),
+    "gene studied": ("48018-6", "Gene studied [ID]", None, "contextResults"),
+}
+"""Questions whose answers are numbers, codes or words."""
+
+ANSWERS = {
+    "daily smoker": (SNOMED_CT, "449868002", "Smokes tobacco daily (finding)"),
+    "former smoker": (SNOMED_CT, "8517006", "Ex-smoker (finding)"),
+    "never smoker": (SNOMED_CT, "266919005", "Never smoked tobacco (finding)"),
+    "smoking unknown": (SNOMED_CT, "266927001", "Tobacco smoking consumption unknown (finding)"),
 }
 
 NAMED_DIAGNOSES = {
@@ -35,19 +75,39 @@ NAMED_DIAGNOSES = {
 
 DIAGNOSES = {
     "C92.1": "Chronic myeloid leukemia",
+    "D51.0": "Vitamin B12 deficiency anemia due to intrinsic factor deficiency",
+    "E03.9": "Hypothyroidism, unspecified",
+    "E11.9": "Type 2 diabetes mellitus without complications",
     "E11.42": "Type 2 diabetes mellitus with diabetic polyneuropathy",
+    "E55.9": "Vitamin D deficiency, unspecified",
     "E61.1": "Iron deficiency",
     "E83.10": "Disorder of iron metabolism, unspecified",
     "E83.110": "Hereditary hemochromatosis",
+    "E83.39": "Other disorders of phosphorus metabolism",
+    "F10.20": "Alcohol dependence, uncomplicated",
+    "F11.23": "Opioid dependence with withdrawal",
+    "F15.20": "Other stimulant dependence, uncomplicated",
+    "F17.210": "Nicotine dependence, cigarettes, uncomplicated",
     "F90.0": "Attention-deficit hyperactivity disorder, predominantly inattentive type",
     "G20": "Parkinson's disease",
     "G20.A1": "Parkinson's disease without dyskinesia, without mention of fluctuations",
     "G25.81": "Restless legs syndrome",
+    "G35.A": "Relapsing-remitting multiple sclerosis",
+    "G43.909": "Migraine, unspecified, not intractable, without status migrainosus",
+    "G47.00": "Insomnia, unspecified",
     "G47.33": "Obstructive sleep apnea (adult) (pediatric)",
+    "G62.9": "Polyneuropathy, unspecified",
+    "G95.9": "Disease of spinal cord, unspecified",
     "I10": "Essential (primary) hypertension",
+    "I25.10": "Atherosclerotic heart disease of native coronary artery without angina pectoris",
+    "I48.91": "Unspecified atrial fibrillation",
+    "I50.9": "Heart failure, unspecified",
+    "I63.9": "Cerebral infarction, unspecified",
+    "J84.112": "Idiopathic pulmonary fibrosis",
     "J44.9": "Chronic obstructive pulmonary disease, unspecified",
     "K50.90": "Crohn's disease, unspecified, without complications",
     "M06.9": "Rheumatoid arthritis, unspecified",
+    "N95.1": "Menopausal and female climacteric states",
     "N17.9": "Acute kidney failure, unspecified",
     "N18.4": "Chronic kidney disease, stage 4 (severe)",
     "N18.6": "End stage renal disease",
@@ -55,7 +115,10 @@ DIAGNOSES = {
     "O26.812": "Pregnancy related exhaustion and fatigue, second trimester",
     "O80": "Encounter for full-term uncomplicated delivery",
     "Z33.1": "Pregnant state, incidental",
+    "Z52.01": "Autologous blood donor",
     "Z72.0": "Tobacco use",
+    "Z72.820": "Sleep deprivation",
+    "Z79.890": "Hormone replacement therapy",
     "Z82.0": "Family history of epilepsy and other diseases of the nervous system",
     "Z94.0": "Kidney transplant status",
     "Z99.2": "Dependence on renal dialysis",
@@ -69,6 +132,7 @@ MEDICINES = {
         "azelastine hydrochloride 0.137 MG/ACTUAT Metered Dose Nasal Spray",
     ),
     "bupropion": ("42347", "bupropion"),
+    "caffeine": ("1886", "caffeine"),
     "carbidopa and levodopa": ("197444", "carbidopa 25 MG / levodopa 100 MG Oral Tablet"),
     "citalopram": ("2556", "citalopram"),
     "contraceptive pack with iron": (
@@ -91,6 +155,7 @@ MEDICINES = {
     "hydroxyzine": ("995258", "hydroxyzine hydrochloride 25 MG Oral Tablet"),
     "iron sucrose": ("1741261", "10 ML iron sucrose 20 MG/ML Injection"),
     "ketotifen eye drops": ("311237", "ketotifen 0.25 MG/ML Ophthalmic Solution"),
+    "levothyroxine": ("10582", "levothyroxine"),
     "loratadine": ("28889", "loratadine"),
     "metoclopramide": ("311666", "metoclopramide 10 MG Oral Tablet"),
     "mirtazapine": ("311725", "mirtazapine 15 MG Oral Tablet"),
@@ -104,6 +169,7 @@ MEDICINES = {
             "thiamine mononitrate 3 MG / vitamin B12 0.012 MG / zinc sulfate 15 MG Oral Tablet"
         ),
     ),
+    "nicotine": ("7407", "nicotine"),
     "olanzapine with fluoxetine": ("403970", "fluoxetine 25 MG / olanzapine 12 MG Oral Capsule"),
     "paroxetine": ("32937", "paroxetine"),
     "pramipexole": ("859033", "pramipexole dihydrochloride 0.125 MG Oral Tablet"),

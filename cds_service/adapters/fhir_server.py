@@ -35,7 +35,7 @@ from cds_service.ports import FetchedPages, FetchProblem, FhirAccess, Query, Rec
 from cds_service.protocol.errors import NotJson
 from cds_service.protocol.jsonio import check_json
 
-PARALLEL = 13
+PARALLEL = 19
 """Exchanges of one call at a time: all of our keys, and the server's version beside them."""
 MAX_PAGES = 10
 MAX_RESOURCES = 5_000

@@ -34,10 +34,16 @@ def cards_text(answer: Answer, width: int) -> str:
     return "\n\n".join(shown) if shown else "No card: the service has nothing to say."
 
 
+def _heading(told: "Explanation") -> str:
+    legs = told.restless_legs
+    parts = (f"Restless legs syndrome: {legs.status}", f"patient group: {told.group}", legs.presentation)
+    return "; ".join(part for part in parts if part)
+
+
 def explain_text(told: "Explanation", width: int) -> str:
     """Return what the rules found and why, in sections."""
     sections = [
-        f"Restless legs syndrome: {told.restless_legs.status}; patient group: {told.group}",
+        _heading(told),
         _section("Data", _needs(told, width)),
         *(_section(title, _factors(told, presence, width)) for presence, title in _FACTOR_TITLES.items()),
         _section("What the rules read", _inputs(told, width)),

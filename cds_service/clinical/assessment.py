@@ -107,6 +107,9 @@ class Line(StrEnum):
     POSTPARTUM = "postpartum"
     PATIENT_REPLACED = "patient-replaced"
     PATIENT_INACTIVE = "patient-inactive"
+    PREGNANCY_TEST = "pregnancy-test"
+    SEVERITY = "severity"
+    DOPAMINE_PATHWAY = "dopamine-pathway"
     RECORD_ISSUES = "record-issues"
 
 
@@ -229,7 +232,8 @@ class Assessment:
     """The whole answer of the rules for one patient and one day.
 
     `sources` names every resource that decided something (for full validation); `missing` names what
-    is required and was not available when the outcome is REQUIRED_DATA_MISSING.
+    is required and was not available when the outcome is REQUIRED_DATA_MISSING; `presentation` says whether
+    contributing factors were found.
     """
 
     rls: RlsStatus
@@ -241,6 +245,7 @@ class Assessment:
     sources: frozenset[Source]
     missing: tuple[str, ...] = ()
     rls_sources: tuple[Source, ...] = ()
+    presentation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

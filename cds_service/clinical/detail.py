@@ -23,8 +23,10 @@ from cds_service.clinical.iron import (
     rests_on_unknown_status,
 )
 from cds_service.clinical.medicines import Taken, with_group
+from cds_service.clinical.metabolic import low_phosphate
 from cds_service.clinical.picture import Picture
 from cds_service.clinical.results import Series, current, series, usable
+from cds_service.clinical.shown_only import positive_test, severity
 from cds_service.clinical.timing import AgeClass
 from cds_service.clinical.words import date_words, original_words, result_values, value_words
 
@@ -165,11 +167,20 @@ def cause_lines(picture: Picture, ferritin: Result | None) -> Iterator[DetailLin
         yield line(Line.VERY_LOW_FERRITIN)
     yield from _anaemia(picture)
     yield from _first_condition(picture, "iron_loss_or_malabsorption", Line.LOSS_OR_MALABSORPTION)
-    yield from _first_condition(picture, "hypophosphataemia", Line.LOW_PHOSPHATE)
+    yield from _phosphate(picture)
     to_iv_iron = sorted(a.display for a in picture.facts.allergies if a.is_to_iv_iron)
     for display in to_iv_iron[:1]:
         yield line(Line.IV_IRON_ALLERGY, allergy=display)
-    yield from _first_medicine(picture, "PPI", Line.PPI)
+    yield from _first_medicine(picture, Line.PPI, "PPI", "H2_BLOCKER")
+
+
+def _phosphate(picture: Picture) -> Iterator[DetailLine]:
+    """Yield the diagnosis, else the laboratory value of a low phosphate."""
+    diagnosed = list(_first_condition(picture, "hypophosphataemia", Line.LOW_PHOSPHATE))
+    yield from diagnosed
+    low = low_phosphate(picture)
+    if low is not None and not diagnosed:
+        yield line(Line.LOW_PHOSPHATE, **result_values(low, "value"))
 
 
 def _anaemia(picture: Picture) -> Iterator[DetailLine]:
@@ -201,8 +212,8 @@ def _by_text(conditions: tuple[ConditionFact, ...]) -> list[ConditionFact]:
     return sorted(conditions, key=lambda c: c.display)
 
 
-def _first_medicine(picture: Picture, group: str, kind: Line) -> Iterator[DetailLine]:
-    found: tuple[Taken, ...] = with_group(picture.medicines, group)
+def _first_medicine(picture: Picture, kind: Line, *groups: str) -> Iterator[DetailLine]:
+    found: tuple[Taken, ...] = with_group(picture.medicines, *groups)
     for taken in found[:1]:
         yield line(kind, drug=taken.name)
 
@@ -218,12 +229,18 @@ def context_lines(picture: Picture) -> Iterator[DetailLine]:
     """Yield what changes how the values are read."""
     yield from _first_condition(picture, "inflammatory_disease", Line.INFLAMMATORY_DISEASE)
     yield from _first_condition(picture, "iron_disorder_unspecified", Line.IRON_OVERLOAD_UNSPECIFIC)
-    yield from _first_medicine(picture, "IRON_IN_MULTIVITAMIN", Line.MULTIVITAMIN_WITH_IRON)
+    yield from _first_medicine(picture, Line.MULTIVITAMIN_WITH_IRON, "IRON_IN_MULTIVITAMIN")
     if not picture.iron.oral:
-        yield from _first_medicine(picture, "IRON_ANY", Line.ORAL_IRON_MAYBE)
+        yield from _first_medicine(picture, Line.ORAL_IRON_MAYBE, "IRON_ANY")
     if picture.postpartum.is_present:
         delivered = picture.postpartum.when
         yield line(Line.POSTPARTUM, date=date_words(delivered) if delivered else None)
+    tested = None if picture.pregnancy.is_present else positive_test(picture)
+    if tested is not None:
+        yield line(Line.PREGNANCY_TEST, date=date_words(tested.when))
+    total = severity(picture)
+    if total is not None:
+        yield line(Line.SEVERITY, value=value_words(total), date=date_words(total.when))
 
 
 def ferritin_high_line(picture: Picture) -> Iterator[DetailLine]:

@@ -26,6 +26,10 @@ from cds_service.clinical.medicines import (
 )
 from cds_service.clinical.picture import Picture
 
+# Medicines that block dopamine or empty its stores: what happens in the brain explains them.
+_ANTIDOPAMINERGIC = frozenset(
+    {"ANTIPSYCH_TYPICAL", "ANTIPSYCH_ATYPICAL", "DA_ANTIEMETIC", "VMAT2", "DA_DEPLETER"}
+)
 _PARKINSONISM = ("parkinson", "parkinsonism_secondary")
 
 
@@ -78,6 +82,8 @@ def _urgency(picture: Picture) -> Indicator:
 
 def _worsening_lines(picture: Picture) -> list[DetailLine]:
     lines = []
+    if any(groups & _ANTIDOPAMINERGIC for _, groups in picture.flagged):
+        lines.append(line(Line.DOPAMINE_PATHWAY))
     # Without the diagnosis Parkinson's disease cannot be told from RLS as the reason for these drugs.
     if picture.has_rls and not picture.conditions.has(*_PARKINSONISM):
         found = dopaminergic(picture)
@@ -119,6 +125,7 @@ def _augmentation(picture: Picture) -> CardDecision | str:
         orders=() if has_current or picture.iron.pending else FERRITIN_AND_PANEL,
         lines=(
             *diagnosis_lines(picture),
+            line(Line.DOPAMINE_PATHWAY),
             *ferritin_high_line(picture),
             *_parkinson_lines(picture),
             *unread_lines(picture),

@@ -25,6 +25,7 @@ from cds_service.clinical.facts import Facts, IronSearch, Presence, Source
 from cds_service.clinical.iron import ferritin_available, is_below
 from cds_service.clinical.iron_card import iron_choice, undecided_choice
 from cds_service.clinical.picture import Picture, build_picture, not_checked
+from cds_service.clinical.shown_only import presentation
 from cds_service.clinical.words import deciding, result_values
 from cds_service.knowledge import Knowledge
 
@@ -202,7 +203,12 @@ def _assessment(picture: Picture, factors: tuple[Factor, ...], choices: Iterable
         factors=factors,
         sources=_sources(picture, factors, cards),
         rls_sources=picture.rls.sources,
+        presentation=presentation(contributing(factors), _closed_list(picture, factors)),
     )
+
+
+def _closed_list(picture: Picture, factors: tuple[Factor, ...]) -> list[Factor]:
+    return [factor for factor in factors if picture.knowledge.factors[factor.id].is_opening]
 
 
 def _withheld(
@@ -226,7 +232,8 @@ def _sources(
     Of a factor that many resources show, the newest one: should it be refused, the next takes its place.
     """
     found = {s for card in cards for s in card.sources}
-    found.update(s for f in factors if f.presence is Presence.PRESENT for s in _newest_evidence(f))
+    # What denies a factor decides as well: a treatment keeps sleep apnoea off the closed list.
+    found.update(s for f in factors if f.evidence for s in _newest_evidence(f))
     found.update(picture.rls.sources[:1])
     if picture.facts.patient is not None:
         found.add(picture.facts.patient.source)

@@ -1,32 +1,34 @@
 """Every factor of the knowledge base as present, absent or unknown, with its evidence."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
+from cds_service.clinical import lifestyle, metabolic, shown_only, sleep
 from cds_service.clinical.assessment import Evidence, Factor
-from cds_service.clinical.conditions import is_possible
 from cds_service.clinical.facts import (
     AllergyFact,
     Certainty,
-    ConditionFact,
     IronSearch,
     Need,
     NeedState,
     Presence,
     ProcedureFact,
-    Result,
+)
+from cds_service.clinical.findings import (
+    Finding,
+    Findings,
+    condition_evidence,
+    medicines_finding,
+    present,
+    present_or_read,
+    result_evidence,
+    unknown,
 )
 from cds_service.clinical.iron import is_at_most
 from cds_service.clinical.iron_adult import inflamed_by
 from cds_service.clinical.iron_overload import overload_draft
-from cds_service.clinical.medicines import Taken, is_list_read, with_group
-from cds_service.clinical.patient import (
-    State,
-    absent_or_unknown,
-    dialysis_procedure,
-    reduced_filtration,
-)
+from cds_service.clinical.medicines import Taken, with_group
+from cds_service.clinical.patient import State, dialysis_procedure, reduced_filtration
 from cds_service.clinical.picture import Picture
-from cds_service.clinical.words import value_words
 
 _OTHER_USES_OF_PROXY_DRUGS = ("parkinson", "parkinsonism_secondary", "hyperprolactinaemia")
 _PROXY_FACTOR = "rls.drug_proxy"
@@ -50,49 +52,19 @@ def _factor(picture: Picture, factor_id: str) -> Factor:
     definition = picture.knowledge.factors[factor_id]
     special = _SPECIAL.get(factor_id)
     if special is not None:
-        presence, evidence = special(picture)
+        found = special(picture)
     elif factor_id in picture.bands:
-        presence, evidence = _band(picture, factor_id)
+        found = _band(picture, factor_id)
     elif definition.drug_groups:
-        presence, evidence = _medicine(picture, definition.drug_groups)
+        found = _medicine(picture, definition.drug_groups)
     else:
-        presence, evidence = _condition(picture, definition.groups)
-    return Factor(factor_id, presence, definition.weight, tuple(evidence))
-
-
-Finding = tuple[Presence, Iterable[Evidence]]
-
-
-def _presence(picture: Picture, evidence: list[Evidence], *needs: Need) -> Finding:
-    if evidence:
-        return Presence.PRESENT, evidence
-    return absent_or_unknown(picture.facts, *needs), ()
-
-
-def _condition_evidence(conditions: Iterable[ConditionFact]) -> list[Evidence]:
-    return [
-        Evidence(c.source, c.display, c.onset or c.recorded, c.certainty, is_possible(c)) for c in conditions
-    ]
+        found = _condition(picture, definition.groups)
+    return Factor(factor_id, found.presence, definition.weight, found.evidence, found.reason)
 
 
 def _condition(picture: Picture, groups: frozenset[str]) -> Finding:
-    evidence = _condition_evidence(picture.conditions.of(*groups))
-    return _presence(picture, evidence, Need.CONDITIONS)
-
-
-def _medicine_evidence(medicines: Iterable[Taken]) -> list[Evidence]:
-    return [
-        Evidence(source, m.name, m.start, m.certainty, m.is_possible)
-        for m in medicines
-        for source in m.sources
-    ]
-
-
-def _medicines_finding(picture: Picture, medicines: Iterable[Taken]) -> Finding:
-    evidence = _medicine_evidence(medicines)
-    if evidence:
-        return Presence.PRESENT, evidence
-    return (Presence.ABSENT if is_list_read(picture.facts) else Presence.UNKNOWN), ()
+    evidence = condition_evidence(picture.conditions.of(*groups))
+    return present_or_read(picture, evidence, Need.CONDITIONS)
 
 
 def _medicine(picture: Picture, groups: frozenset[str]) -> Finding:
@@ -101,7 +73,7 @@ def _medicine(picture: Picture, groups: frozenset[str]) -> Finding:
         found = [m for m, flagged in picture.flagged if flagged & groups]
     else:
         found = [m for m in with_group(picture.medicines, *groups) if _acts(picture, m)]
-    return _medicines_finding(picture, found)
+    return medicines_finding(picture, found)
 
 
 def _acts(picture: Picture, taken: Taken) -> bool:
@@ -116,30 +88,21 @@ def dopaminergic(picture: Picture) -> tuple[Taken, ...]:
     return tuple(m for m in found if _acts(picture, m))
 
 
-def _result_evidence(*results: Result | None) -> list[Evidence]:
-    return [
-        Evidence(source, f"{r.analyte.value} {value_words(r)}", r.when, _certainty(r))
-        for r in results
-        if r is not None
-        for source in (r.sources or (r.source,))
-    ]
-
-
-def _certainty(fact: Result | ProcedureFact | AllergyFact) -> Certainty:
-    # A card remarks on words as evidence for conditions and medicines; a result has a line of its own for it.
+def _certainty(fact: ProcedureFact | AllergyFact) -> Certainty:
+    # A card remarks on words as evidence for conditions and medicines only.
     return Certainty.CODED if fact.certainty is Certainty.BY_TEXT else fact.certainty
 
 
 def _band(picture: Picture, factor_id: str) -> Finding:
     presence = picture.bands[factor_id]
     if presence is Presence.UNKNOWN:
-        return presence, ()
+        return Finding(presence)
     if presence is Presence.ABSENT:
-        return _absent_band(picture, factor_id), ()
+        return Finding(_absent_band(picture, factor_id))
     ferritin, tsat = picture.iron.current_ferritin, picture.iron.current_tsat
     needs_tsat = factor_id in {"iron.discordant", "iron.low.esrd", "tsat.low"}
     shown = (None if factor_id == "tsat.low" else ferritin, tsat if needs_tsat else None)
-    return Presence.PRESENT, _result_evidence(*shown)
+    return present(result_evidence(*shown))
 
 
 def _absent_band(picture: Picture, factor_id: str) -> Presence:
@@ -153,50 +116,50 @@ def _absent_band(picture: Picture, factor_id: str) -> Presence:
 
 def _rls(picture: Picture) -> Finding:
     current = picture.conditions.of("rls")
-    return _presence(picture, _condition_evidence(current), Need.CONDITIONS)
+    return present_or_read(picture, condition_evidence(current), Need.CONDITIONS)
 
 
 def _proxy(picture: Picture) -> Finding:
     found = proxy_drugs(picture)
     if not found and picture.conditions.has(*_OTHER_USES_OF_PROXY_DRUGS):
-        return Presence.ABSENT, ()
-    return _medicines_finding(picture, found)
+        return Finding(Presence.ABSENT)
+    return medicines_finding(picture, found)
 
 
 def _inflamed(picture: Picture) -> Finding:
     ferritin = picture.iron.current_ferritin
     if ferritin is None:
-        return Presence.UNKNOWN, ()
+        return unknown("no current ferritin")
     crp = inflamed_by(picture, ferritin)
     if crp is not None:
-        return Presence.PRESENT, _result_evidence(ferritin, crp)
+        return present(result_evidence(ferritin, crp))
     near = picture.iron.crp_near(ferritin, picture.knowledge.days("window.crp"))
     is_low = near is not None and is_at_most(near, "crp.inflamed", picture.knowledge)
     is_answered = picture.iron.searches[IronSearch.CRP] is NeedState.ANSWERED
-    return (Presence.ABSENT if is_low or (near is None and is_answered) else Presence.UNKNOWN), ()
+    return Finding(Presence.ABSENT if is_low or (near is None and is_answered) else Presence.UNKNOWN)
 
 
 def _oral_iron(picture: Picture) -> Finding:
-    return _medicines_finding(picture, picture.iron.oral)
+    return medicines_finding(picture, picture.iron.oral)
 
 
 def _intravenous_iron(picture: Picture) -> Finding:
     dose, days = picture.iron.dose, picture.iron.days_since_dose
     if dose is not None and days is not None and days <= picture.knowledge.days("window.iv_iron.recheck"):
-        return Presence.PRESENT, [Evidence(dose.source, f"{dose.ingredient}, {dose.day.isoformat()}")]
+        return present([Evidence(dose.source, f"{dose.ingredient}, {dose.day.isoformat()}")])
     # An order that is still active counts as a dose, so its absence needs the current lists as well.
     needs = (Need.IRON_TREATMENTS, Need.MEDICATION_STATEMENTS, Need.MEDICATION_REQUESTS)
-    return absent_or_unknown(picture.facts, *needs), ()
+    return present_or_read(picture, [], *needs)
 
 
 def _allergy(picture: Picture) -> Finding:
     evidence = [Evidence(a.source, a.display, None, _certainty(a)) for a in picture.facts.allergies]
-    return _presence(picture, evidence, Need.ALLERGIES)
+    return present_or_read(picture, evidence, Need.ALLERGIES)
 
 
 def _state(state: State) -> Finding:
     evidence = (Evidence(s, state.text, state.when, is_possible=state.is_possible) for s in state.sources)
-    return state.presence, (evidence if state.is_present else ())
+    return Finding(state.presence, tuple(evidence) if state.is_present else ())
 
 
 def _kidney(picture: Picture) -> Finding:
@@ -204,33 +167,37 @@ def _kidney(picture: Picture) -> Finding:
     found = [
         c for c in picture.conditions.conditions if any(g.startswith(_KIDNEY_PREFIXES) for g in c.groups)
     ]
-    evidence = _condition_evidence(found)
+    evidence = condition_evidence(found)
     days = picture.knowledge.days("window.dialysis_procedure")
     procedure = dialysis_procedure(picture.facts, picture.today, days)
     if procedure is not None:
         evidence.append(Evidence(procedure.source, procedure.display, procedure.when, _certainty(procedure)))
-    evidence += _result_evidence(*reduced_filtration(picture.facts, picture.knowledge, picture.today))
-    return _presence(picture, evidence, Need.CONDITIONS, Need.PROCEDURES, Need.CONTEXT_RESULTS)
+    evidence += result_evidence(*reduced_filtration(picture.facts, picture.knowledge, picture.today))
+    return present_or_read(picture, evidence, Need.CONDITIONS, Need.PROCEDURES, Need.CONTEXT_RESULTS)
 
 
 def _family(picture: Picture) -> Finding:
     evidence = [
         Evidence(f.source, f.display, None, f.certainty, not f.is_first_degree) for f in picture.facts.family
     ]
-    return _presence(picture, evidence, Need.FAMILY_HISTORY)
+    return present_or_read(picture, evidence, Need.FAMILY_HISTORY)
 
 
 def _overload(picture: Picture) -> Finding:
     """Return the first reason for which iron is not advised, as the card on iron overload has it."""
     found = overload_draft(picture)
     if found is None:
-        return absent_or_unknown(picture.facts, Need.CONDITIONS, Need.IRON_RESULTS), ()
-    evidence = _result_evidence(*found.results)
+        return present_or_read(picture, [], Need.CONDITIONS, Need.IRON_RESULTS)
+    evidence = result_evidence(*found.results)
     evidence += [Evidence(s, found.values.get("condition") or found.values["drug"]) for s in found.sources]
-    return Presence.PRESENT, evidence
+    return present(evidence)
 
 
-_SPECIAL: dict[str, Callable[[Picture], Finding]] = {
+_SPECIAL: Findings = {
+    **lifestyle.FINDINGS,
+    **metabolic.FINDINGS,
+    **shown_only.FINDINGS,
+    **sleep.FINDINGS,
     "rls.diagnosis": _rls,
     _PROXY_FACTOR: _proxy,
     "ferritin.inflamed": _inflamed,
@@ -246,7 +213,7 @@ _SPECIAL: dict[str, Callable[[Picture], Finding]] = {
 }
 
 
-def present(factors: Iterable[Factor]) -> tuple[Factor, ...]:
+def those_present(factors: Iterable[Factor]) -> tuple[Factor, ...]:
     """Return the factors that are present."""
     return tuple(f for f in factors if f.presence is Presence.PRESENT)
 
@@ -254,7 +221,9 @@ def present(factors: Iterable[Factor]) -> tuple[Factor, ...]:
 def opening(picture: Picture, factors: Iterable[Factor]) -> tuple[Factor, ...]:
     """Return the present factors of the closed list; a relative of unknown degree does not count."""
     return tuple(
-        f for f in present(factors) if picture.knowledge.factors[f.id].is_opening and _is_close(picture, f)
+        f
+        for f in those_present(factors)
+        if picture.knowledge.factors[f.id].is_opening and _is_close(picture, f)
     )
 
 
@@ -279,6 +248,9 @@ _NOT_CONTRIBUTING = frozenset(
         "iron.overload",
         # A line of its own says it.
         "postpartum",
+        "pregnancy.test",
+        "phosphate.low",
+        "rls.severity",
     }
 )
 
@@ -288,5 +260,5 @@ def contributing(factors: Iterable[Factor]) -> tuple[str, ...]:
 
     The iron results themselves are the card's own finding and are not repeated.
     """
-    found = [f for f in present(factors) if f.id not in _NOT_CONTRIBUTING]
+    found = [f for f in those_present(factors) if f.id not in _NOT_CONTRIBUTING]
     return tuple(f.id for f in sorted(found, key=lambda f: f.weight))

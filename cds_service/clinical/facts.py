@@ -11,6 +11,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from cds_service.clinical.interval import Interval
+
 
 class Presence(StrEnum):
     """The three answers that every finding can have."""
@@ -35,8 +37,13 @@ class Need(StrEnum):
     PROCEDURES = "procedures"
     ALLERGIES = "allergies"
     IRON_ORDERS = "ironOrders"
-    # No template of ours asks for it yet; read where a client sends it.
+    # What follows only ever adds a line or a factor: no card waits for it.
     FAMILY_HISTORY = "familyHistory"
+    METABOLIC_RESULTS = "metabolicResults"
+    SOCIAL_HISTORY = "socialHistory"
+    SLEEP = "sleepDuration"
+    DEVICE_USE = "deviceUse"
+    DEVICES = "devices"
 
 
 class NeedState(StrEnum):
@@ -107,6 +114,20 @@ class Analyte(StrEnum):
     EGFR = "egfr"
     PREGNANCY_STATUS = "pregnancy status"
     DELIVERY_DATE = "estimated delivery date"
+    PREGNANCY_TEST = "pregnancy test"
+    HBA1C = "hba1c"
+    B12 = "b12"
+    FOLATE = "folate"
+    VITAMIN_D = "vitamin d"
+    TSH = "tsh"
+    PHOSPHATE = "phosphate"
+    SMOKING = "smoking status"
+    ALCOHOL_SCORE = "alcohol score"
+    DRINKS = "drinks per day"
+    CAFFEINE = "caffeine intake"
+    SLEEP = "sleep duration"
+    SEVERITY = "severity score"
+    GENE = "gene studied"
 
 
 class Unreadable(StrEnum):
@@ -144,58 +165,16 @@ class Certainty(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
-    """The values that a measurement may have, in the analyte's canonical unit.
-
-    `low` None means unbounded below (but above zero), `high` None unbounded above. A plain number has
-    `low == high` with both ends included; `<10` is `high=10, includes_high=False`.
-    """
-
-    low: Decimal | None
-    high: Decimal | None
-    includes_low: bool = True
-    includes_high: bool = True
-
-    @classmethod
-    def exactly(cls, value: Decimal) -> "Interval":
-        """Return the interval that holds one value only."""
-        return cls(value, value)
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether a single value is known."""
-        return self.low is not None and self.low == self.high
-
-    def is_certainly_below(self, limit: Decimal) -> bool:
-        """Whether every possible value is < `limit`."""
-        if self.high is None:
-            return False
-        return self.high < limit or (self.high == limit and not self.includes_high)
-
-    def is_certainly_at_most(self, limit: Decimal) -> bool:
-        """Whether every possible value is <= `limit`."""
-        return self.high is not None and self.high <= limit
-
-    def is_certainly_above(self, limit: Decimal) -> bool:
-        """Whether every possible value is > `limit`."""
-        if self.low is None:
-            return False
-        return self.low > limit or (self.low == limit and not self.includes_low)
-
-    def is_certainly_at_least(self, limit: Decimal) -> bool:
-        """Whether every possible value is >= `limit`."""
-        return self.low is not None and self.low >= limit
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
     """One Observation, or one component of it, of an analyte that the rules read.
 
     `interval` is in the canonical unit: ferritin ng/mL, TSAT %, iron and TIBC umol/L, CRP mg/L,
-    haemoglobin g/dL, eGFR mL/min/1.73m2. It is None when `unreadable` is set or for coded results.
+    haemoglobin g/dL, eGFR mL/min/1.73m2, the others as units.toml has them. It is None when `unreadable`
+    is set or for coded results.
     `shown` is the value as sent, comparator and unit included ("60 ng/mL", "<10 ug/L", "168 pmol/L");
     `shown_canonical` the converted text ("74.8 ng/mL", one decimal at most) and None if not converted.
-    `code` holds the concept groups of a coded value (pregnancy status), `day_value` a date value (EDD).
+    `code` holds the concept groups of a coded value (pregnancy status) or what an answer says (smoking,
+    pregnancy test, gene, caffeine); `day_value` a date value (EDD).
     """
 
     source: Source
@@ -318,6 +297,21 @@ class ProcedureFact:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceFact:
+    """One device of a concept group (positive airway pressure) in the hands of the patient.
+
+    `is_in_use`: the record says so today, without an end; otherwise `when` is the last day that it tells of.
+    """
+
+    source: Source
+    groups: frozenset[str]
+    display: str
+    is_in_use: bool
+    when: PartialDate | None
+    certainty: Certainty = Certainty.CODED
+
+
+@dataclass(frozen=True, slots=True)
 class AllergyFact:
     """One active, not refuted AllergyIntolerance to an iron medicine.
 
@@ -417,6 +411,7 @@ class Facts:
     conditions: tuple[ConditionFact, ...] = ()
     medicines: tuple[MedicineFact, ...] = ()
     procedures: tuple[ProcedureFact, ...] = ()
+    devices: tuple[DeviceFact, ...] = ()
     allergies: tuple[AllergyFact, ...] = ()
     orders: tuple[OrderFact, ...] = ()
     family: tuple[FamilyFact, ...] = ()

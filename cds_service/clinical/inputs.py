@@ -14,7 +14,9 @@ from cds_service.clinical.facts import (
     Result,
     ResultStatus,
 )
-from cds_service.clinical.medicines import Taken, is_list_read, with_group
+from cds_service.clinical.findings import unread_medicines
+from cds_service.clinical.medicines import Taken, with_group
+from cds_service.clinical.metabolic import low_phosphate
 from cds_service.clinical.patient import State, absent_or_unknown
 from cds_service.clinical.picture import Picture
 from cds_service.clinical.results import Series
@@ -134,7 +136,7 @@ def _medicines(situation: Situation, found: Iterable[Taken]) -> Reading:
             for source in one.sources
         )
         return Reading(Presence.PRESENT, ", ".join(one.name for one in taken), tuple(evidence))
-    is_read = is_list_read(situation.picture.facts)
+    is_read = not unread_medicines(situation.picture.facts)
     return Reading(Presence.ABSENT if is_read else Presence.UNKNOWN)
 
 
@@ -173,6 +175,17 @@ def _allergy(situation: Situation) -> Reading:
     return Reading(absent_or_unknown(facts, Need.ALLERGIES))
 
 
+def _low_phosphate(situation: Situation) -> Reading:
+    """Return the diagnosis and the laboratory value of a low phosphate."""
+    diagnosed, low = _conditions(situation, "hypophosphataemia"), low_phosphate(situation.picture)
+    if low is not None:
+        evidence = (_result(low, "phosphate"), *diagnosed.evidence)
+        return Reading(Presence.PRESENT, value_words(low), evidence)
+    if diagnosed.presence is Presence.PRESENT:
+        return diagnosed
+    return Reading(absent_or_unknown(situation.picture.facts, Need.CONDITIONS, Need.METABOLIC_RESULTS))
+
+
 def _linked(situation: Situation) -> Reading:
     found = opening(situation.picture, situation.factors)
     evidence = tuple(item for factor in found for item in factor.evidence)
@@ -205,7 +218,7 @@ INPUTS: Mapping[str, Callable[[Situation], Reading]] = {
     "pregnancy": lambda s: _state(s.picture.pregnancy),
     "kidney failure": lambda s: _state(s.picture.esrd),
     "allergy to iron by vein": _allergy,
-    "low phosphate": lambda s: _conditions(s, "hypophosphataemia"),
+    "low phosphate": _low_phosphate,
     "flagged medicines": lambda s: _medicines(s, (taken for taken, _ in s.picture.flagged)),
     "dopaminergic medicines": lambda s: _medicines(s, dopaminergic(s.picture)),
     "Parkinson's disease": lambda s: _conditions(s, "parkinson", "parkinsonism_secondary"),

@@ -7,7 +7,6 @@ from datetime import date
 from cds_service.clinical.facts import (
     Analyte,
     Facts,
-    Interval,
     IronSearch,
     NeedState,
     OrderFact,
@@ -16,6 +15,7 @@ from cds_service.clinical.facts import (
     ResultStatus,
     Source,
 )
+from cds_service.clinical.interval import Interval
 from cds_service.clinical.medicines import (
     IntravenousDose,
     Taken,

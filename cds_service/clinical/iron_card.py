@@ -19,6 +19,7 @@ from cds_service.clinical.iron_adult import adult_draft, open_age_draft
 from cds_service.clinical.iron_groups import child_draft, kidney_draft, pregnancy_draft
 from cds_service.clinical.iron_overload import overload_draft, overload_reason
 from cds_service.clinical.iron_treatment import treatment_choice
+from cds_service.clinical.metabolic import low_phosphate
 from cds_service.clinical.picture import Picture, not_checked
 from cds_service.clinical.timing import AgeClass
 from cds_service.clinical.words import deciding, result_values
@@ -84,7 +85,7 @@ def _blocked(picture: Picture) -> dict[str, str]:
     """Return what forbids to suggest iron by vein, or ferric carboxymaltose, to this patient."""
     found = {
         "iv_blocked": any(a.is_to_iv_iron for a in picture.facts.allergies),
-        "fcm_blocked": picture.conditions.has("hypophosphataemia"),
+        "fcm_blocked": picture.conditions.has("hypophosphataemia") or low_phosphate(picture) is not None,
     }
     return {name: "yes" for name, applies in found.items() if applies}
 

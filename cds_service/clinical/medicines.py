@@ -12,8 +12,6 @@ from cds_service.clinical.facts import (
     IngredientFact,
     MedicineFact,
     MedicineKind,
-    Need,
-    NeedState,
     PartialDate,
     Route,
     Source,
@@ -134,12 +132,6 @@ def _groups_of(record: MedicineFact, ingredient: IngredientFact) -> frozenset[st
 def _record_key(record: MedicineFact) -> tuple[str, str, str]:
     start = start_of(record)
     return (record.kind, start.shown if start else "", record.source.resource_id or "")
-
-
-def is_list_read(facts: Facts) -> bool:
-    """Whether every current medicine was read, so that one not found is known to be absent."""
-    needs = (Need.MEDICATION_STATEMENTS, Need.MEDICATION_REQUESTS)
-    return facts.unreadable_medicines == 0 and all(facts.needs[need] is NeedState.ANSWERED for need in needs)
 
 
 def flagged_groups(taken: Taken, knowledge: Knowledge) -> frozenset[str]:

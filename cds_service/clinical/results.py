@@ -9,12 +9,12 @@ from functools import cmp_to_key
 
 from cds_service.clinical.facts import (
     Analyte,
-    Interval,
     PartialDate,
     Result,
     ResultNote,
     ResultStatus,
 )
+from cds_service.clinical.interval import Interval
 from cds_service.clinical.timing import add_days, days_since, is_future, is_within
 
 _PENDING = frozenset({ResultStatus.PRELIMINARY, ResultStatus.REGISTERED})

@@ -81,6 +81,7 @@ def _restless_legs(assessment: Assessment) -> RestlessLegs:
     return RestlessLegs(
         status=assessment.rls.value,
         is_limb_movements_alone=assessment.is_plmd_only,
+        presentation=assessment.presentation,
         sources=tuple(_source(source) for source in assessment.rls_sources),
     )
 
@@ -152,6 +153,7 @@ def _factor(factor: Factor, knowledge: Knowledge) -> FactorTold:
             "check": definition.check.value,
             "awaits_review": definition.check.awaits_review,
             "citations": definition.citations,
+            "action": definition.action,
             "reason": plain(factor.reason) if factor.reason else "",
             "evidence": _seen(factor.evidence),
         },

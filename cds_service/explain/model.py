@@ -52,6 +52,7 @@ class FactorTold(_Told):
     check: Check
     awaits_review: bool
     citations: tuple[str, ...] = ()
+    action: str = ""
     reason: str = ""
     evidence: tuple[Seen, ...] = ()
 
@@ -123,6 +124,7 @@ class RestlessLegs(_Told):
 
     status: Literal["documented", "possible", "ruled out", "unknown", "not recorded"]
     is_limb_movements_alone: bool = False
+    presentation: str = ""
     sources: tuple[SourceRef, ...] = ()
 
 

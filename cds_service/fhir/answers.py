@@ -20,6 +20,10 @@ Question = Need | IronSearch | MedicineKind
 OBSERVATION = "Observation"
 LOINC = "http://loinc.org"
 IRON_PARTS = frozenset(IronSearch)
+OTHER_RESULTS = frozenset(
+    {Need.CONTEXT_RESULTS, Need.METABOLIC_RESULTS, Need.SOCIAL_HISTORY, Need.SLEEP},
+)
+"""The needs beside the iron results that Observations answer."""
 TREATMENT_PARTS = frozenset(MedicineKind)
 
 GROUP_PARTS: Mapping[str, IronSearch] = {
@@ -158,7 +162,7 @@ class Answers:
         if questions:
             return questions
         if resource_type == OBSERVATION:
-            return {Need.CONTEXT_RESULTS, *IRON_PARTS}
+            return {*OTHER_RESULTS, *IRON_PARTS}
         if resource_type in TYPE_NEEDS:
             return _questions_of_mixed(resource_type, has_laboratory=False)
         return self.questions_of_key(contents.key, contents.self_link)
@@ -167,7 +171,7 @@ class Answers:
         """Whether a value was asked for results: by our own key, a key name or a self link."""
         own = self._own_need(contents.key)
         if own is not None:
-            return own in {Need.IRON_RESULTS, Need.CONTEXT_RESULTS}
+            return own is Need.IRON_RESULTS or own in OTHER_RESULTS
         return bool(self._iron_questions(contents.key, contents.self_link))
 
     def is_open(self, key: str) -> bool:
@@ -213,7 +217,7 @@ class Answers:
             questions = self._iron_questions(key, self_link)
             is_whole = questions == IRON_PARTS and not (self_link.has_codes or self_link.has_category)
             has_name = "observation" in _plain(key)
-            return questions | ({Need.CONTEXT_RESULTS} if is_whole and has_name else set())
+            return questions | (OTHER_RESULTS if is_whole and has_name else set())
         if resource_type == "MedicationAdministration":
             return {MedicineKind.ADMINISTRATION}
         need = TYPE_NEEDS.get(resource_type)
@@ -269,8 +273,13 @@ def read_self_link(url: str | None, terminology: Terminology) -> SelfLink:
 _LONGEST_LINK = 20_000
 _MOST_PARAMETERS = 200
 _CODE_NAMES = frozenset({"code", "combo-code"})
-# What DSTU2 searches where R4 searches the other; its ProcedureRequest holds no orders of a laboratory.
-_OLD_TYPES = {"MedicationOrder": "MedicationRequest", "DiagnosticOrder": "ServiceRequest"}
+# What DSTU2 and R5 search where R4 searches the other; the ProcedureRequest of DSTU2 holds no orders of
+# a laboratory.
+_OLD_TYPES = {
+    "MedicationOrder": "MedicationRequest",
+    "DiagnosticOrder": "ServiceRequest",
+    "DeviceUsage": "DeviceUseStatement",
+}
 
 
 def _searched_type(path: str) -> str | None:
@@ -291,8 +300,12 @@ def _types_in(key: str) -> set[str]:
     name = _plain(key)
     types = {resource_type for resource_type in (*TYPE_NEEDS, OBSERVATION) if resource_type.lower() in name}
     types |= {resource_type for old, resource_type in _OLD_TYPES.items() if old.lower() in name}
-    # "patientConditions" is about conditions.
-    return types - {"Patient"} if len(types) > 1 else types
+    # "patientConditions" is about conditions, and the use of a device is more than a device.
+    if len(types) > 1:
+        types.discard("Patient")
+    if "DeviceUseStatement" in types:
+        types.discard("Device")
+    return types
 
 
 def _types_of_need(need: Need) -> frozenset[str]:
@@ -302,7 +315,7 @@ def _types_of_need(need: Need) -> frozenset[str]:
 _NEED_TYPES: Mapping[Need, frozenset[str]] = {
     **{need: frozenset({resource_type}) for resource_type, need in TYPE_NEEDS.items()},
     Need.IRON_RESULTS: frozenset({OBSERVATION}),
-    Need.CONTEXT_RESULTS: frozenset({OBSERVATION}),
+    **dict.fromkeys(OTHER_RESULTS, frozenset({OBSERVATION})),
     Need.IRON_TREATMENTS: frozenset(kind.value for kind in MedicineKind),
 }
 
@@ -310,7 +323,7 @@ _NEED_TYPES: Mapping[Need, frozenset[str]] = {
 def _questions_of_mixed(resource_type: str, *, has_laboratory: bool) -> set[Question]:
     """Return what a Bundle of several types answers by holding one of them."""
     if resource_type == OBSERVATION:
-        return {Need.CONTEXT_RESULTS, *(IRON_PARTS if has_laboratory else ())}
+        return {*OTHER_RESULTS, *(IRON_PARTS if has_laboratory else ())}
     questions: set[Question] = set()
     if resource_type in TYPE_NEEDS and resource_type != "MedicationAdministration":
         questions.add(TYPE_NEEDS[resource_type])

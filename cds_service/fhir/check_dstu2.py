@@ -241,6 +241,19 @@ _SHAPES: Mapping[str, _Shape] = {
         {"patient": _reference, "status": _code, "serviceRequested": _list_of(_concept)},
         required=("status",),
     ),
+    "DeviceUseStatement": _Shape(
+        {
+            "subject": _reference,
+            "device": _reference,
+            "whenUsed": _period,
+            "recordedOn": _moment,
+            "timingPeriod": _period,
+            "timingDateTime": _moment,
+        },
+        required=("subject", "device"),
+        choices=("timing",),
+    ),
+    "Device": _Shape({"type": _concept, "status": _code, "patient": _reference}, required=("type",)),
     "FamilyMemberHistory": _Shape(
         {
             "patient": _reference,

@@ -30,6 +30,10 @@ _RLS = frozenset({"rls"})
 # Z82.0 covers epilepsy and other nervous diseases too: it says something only beside the word "restless".
 _UNSPECIFIC_FAMILY_HISTORY = "family_history_nervous_system_nonspecific"
 _RLS_WORD = "restless"
+# F15 holds stimulants of all kinds: only the word tells that it is caffeine.
+_STIMULANTS, _CAFFEINE, _CAFFEINE_WORD = "stimulant_or_caffeine_disorder", "caffeine_disorder", "caffeine"
+# "Sleep apnoea, on CPAP" says more than its code.
+_SLEEP_APNOEA, _TREATED = "osa", frozenset({"positive_airway_pressure"})
 
 
 def read_condition(item: Item, reading: Reading) -> ConditionFact | FamilyFact | None:
@@ -52,7 +56,16 @@ def read_condition(item: Item, reading: Reading) -> ConditionFact | FamilyFact |
             return None
     elif _UNSPECIFIC_FAMILY_HISTORY in groups and _mentions_rls(concept):
         return _family(item, reading)
-    return _fact(item, reading, groups, certainty, codes)
+    return _fact(item, reading, groups | _told_by_words(groups, concept, reading), certainty, codes)
+
+
+def _told_by_words(groups: frozenset[str], concept: CodeableConcept, reading: Reading) -> frozenset[str]:
+    """Return what the words beside a code tell, where the code leaves it open."""
+    if _SLEEP_APNOEA in groups:
+        return reading.text_groups(concept) & _TREATED
+    if _STIMULANTS in groups and _CAFFEINE_WORD in words_of(concept).casefold():
+        return frozenset({_CAFFEINE})
+    return frozenset()
 
 
 def _icd10_codes(concept: CodeableConcept, reading: Reading) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from cds_service.fhir.convert_parts import (
     to_list,
     translate_status,
 )
-from cds_service.fhir.convert_stu3 import split_referral
+from cds_service.fhir.convert_stu3 import device_use, split_referral
 
 READ_ELEMENTS = frozenset(
     {
@@ -35,6 +35,7 @@ READ_ELEMENTS = frozenset(
         "orderedOn",
         "product",
         "serviceRequested",
+        "whenUsed",
     }
 )
 """Elements that R4 does not have and that are read."""
@@ -226,6 +227,19 @@ def _placed(events: object) -> str | None:
     return next((str(one["dateTime"]) for one in placed or dated), None)
 
 
+def _device_use(resource: Json) -> None:
+    device_use(resource)
+    period = resource.get("timingPeriod")
+    if isinstance(period, dict):
+        # DSTU2 has no status here: a use without an end goes on.
+        resource.setdefault("status", "completed" if period.get("end") else "active")
+
+
+def _device(resource: Json) -> None:
+    # "available" and "not-available" are R4's active and inactive.
+    translate_status(resource, {"available": "active", "not-available": "inactive"})
+
+
 _BY_TYPE: Mapping[str, Change] = {
     "Patient": _patient,
     "Observation": _observation,
@@ -240,4 +254,6 @@ _BY_TYPE: Mapping[str, Change] = {
     "DiagnosticOrder": _order,
     "ProcedureRequest": _order,
     "ReferralRequest": _order,
+    "DeviceUseStatement": _device_use,
+    "Device": _device,
 }

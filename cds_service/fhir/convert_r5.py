@@ -45,6 +45,7 @@ _BY_ADHERENCE: Mapping[str, str] = {
 _NOT_TAKING = {"stopped": 0, "on-hold": 1, "not-taken": 2}
 _RECORDED = "recorded"
 _DRAFT = "draft"
+_NAMED_HERE = "named-here"
 
 
 def to_r4(resource: Json) -> list[Json]:
@@ -168,6 +169,31 @@ def _product(resource: Json) -> None:
     rename(resource, {"doseForm": "form"})
 
 
+def _device_usage(resource: Json) -> None:
+    resource["resourceType"] = "DeviceUseStatement"
+    rename(resource, {"patient": "subject", "dateAsserted": "recordedOn"})
+    referred = resource.get("device")
+    if not isinstance(referred, dict):
+        return
+    concept, reference = referred.get("concept"), referred.get("reference")
+    if isinstance(concept, dict):
+        # R4 has no words for a device in its use; a contained Device takes them.
+        resource["contained"] = [{"resourceType": "Device", "id": _NAMED_HERE, "type": concept}]
+        reference = {"reference": f"#{_NAMED_HERE}"}
+    resource["device"] = reference
+
+
+def _device(resource: Json) -> None:
+    kinds = resource.get("type")
+    if isinstance(kinds, list):
+        resource["type"] = next((kind for kind in kinds if isinstance(kind, dict)), None)
+    names = resource.pop("name", None)
+    if isinstance(names, list):
+        resource["deviceName"] = [
+            {"name": name.get("value"), "type": "other"} for name in names if isinstance(name, dict)
+        ]
+
+
 _BY_TYPE: Mapping[str, Change] = {
     "MedicationStatement": _statement,
     "MedicationRequest": _request,
@@ -177,4 +203,6 @@ _BY_TYPE: Mapping[str, Change] = {
     "Procedure": _procedure,
     "AllergyIntolerance": _allergy,
     "ServiceRequest": _order,
+    "DeviceUsage": _device_usage,
+    "Device": _device,
 }

@@ -21,7 +21,7 @@ from cds_service.fhir.convert_parts import (
     translate_status,
 )
 
-READ_ELEMENTS = frozenset({"assertedDate", "notDone", "notGiven", "taken", "serviceRequested"})
+READ_ELEMENTS = frozenset({"assertedDate", "notDone", "notGiven", "taken", "serviceRequested", "whenUsed"})
 """Elements that R4 does not have and that are read."""
 
 # "The condition status is unknown" is no confirmation.
@@ -121,6 +121,11 @@ def _family(resource: Json) -> None:
         _deny(resource, "health-unknown")
 
 
+def device_use(resource: Json) -> None:
+    """Rename what STU3 and DSTU2 call the time of use."""
+    rename(resource, {"whenUsed": "timingPeriod"})
+
+
 _BY_TYPE: Mapping[str, Change] = {
     "Observation": _observation,
     "Condition": _condition,
@@ -132,4 +137,5 @@ _BY_TYPE: Mapping[str, Change] = {
     "ProcedureRequest": _order,
     "ReferralRequest": _order,
     "FamilyMemberHistory": _family,
+    "DeviceUseStatement": device_use,
 }

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from cds_service.clinical.facts import (
     ConditionFact,
     DataIssue,
+    DeviceFact,
     Facts,
     FamilyFact,
     IssueKind,
@@ -20,6 +21,7 @@ from cds_service.clinical.facts import (
     Result,
 )
 from cds_service.fhir.conditions import read_condition
+from cds_service.fhir.devices import DeviceReader
 from cds_service.fhir.medicines import MedicineReader
 from cds_service.fhir.needs import Item, NeedsTable
 from cds_service.fhir.observations import ObservationReader
@@ -66,6 +68,7 @@ def extract_facts(table: NeedsTable, *, knowledge: Knowledge, zone: ZoneInfo, to
         conditions=conditions,
         medicines=named,
         procedures=_each(read_procedure, table.items("Procedure"), reading),
+        devices=tuple(_devices(table, reading)),
         allergies=_each(read_allergy, table.items("AllergyIntolerance"), reading),
         orders=_each(read_order, table.items("ServiceRequest"), reading),
         family=(*family, *observations.family),
@@ -120,6 +123,15 @@ def _conditions(
         tuple(f for f in facts if isinstance(f, ConditionFact)),
         tuple(f for f in facts if isinstance(f, FamilyFact)),
     )
+
+
+def _devices(table: NeedsTable, reading: Reading) -> Iterator[DeviceFact]:
+    reader = DeviceReader(reading, table.items("Device"))
+    for read, resource_type in ((reader.read_use, "DeviceUseStatement"), (reader.read_device, "Device")):
+        for item in table.items(resource_type):
+            fact = read(item)
+            if fact is not None:
+                yield fact
 
 
 def _patient(items: Sequence[Item], reading: Reading) -> PatientFact | None:

@@ -251,6 +251,12 @@ class Resource(Lean, frozen=True):
     performedPeriod: Period | None = None
     occurrenceDateTime: str | None = None
     occurrencePeriod: msgspec.Raw = ABSENT
+    # Device and DeviceUseStatement; what the type and the names say is decoded when it is asked for
+    device: msgspec.Raw = ABSENT
+    deviceName: msgspec.Raw = ABSENT
+    timingPeriod: Period | None = None
+    timingDateTime: str | None = None
+    recordedOn: str | None = None
     # FamilyMemberHistory
     relationship: CodeableConcept | None = None
     condition: list[FamilyCondition] | None = None
@@ -271,6 +277,7 @@ class Resource(Lean, frozen=True):
     notPerformed: msgspec.Raw = ABSENT
     notGiven: msgspec.Raw = ABSENT
     wasNotGiven: msgspec.Raw = ABSENT
+    whenUsed: msgspec.Raw = ABSENT
     # Bundle and OperationOutcome; `link` is also an element of Patient
     type: msgspec.Raw = ABSENT
     total: msgspec.Raw = ABSENT

@@ -25,6 +25,8 @@ TYPE_NEEDS: Mapping[str, Need] = {
     "AllergyIntolerance": Need.ALLERGIES,
     "ServiceRequest": Need.IRON_ORDERS,
     "FamilyMemberHistory": Need.FAMILY_HISTORY,
+    "DeviceUseStatement": Need.DEVICE_USE,
+    "Device": Need.DEVICES,
 }
 """The need that a resource type fills by its mere type; Observations are told apart by their codes."""
 

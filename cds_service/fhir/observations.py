@@ -1,6 +1,6 @@
 """Observations as results: which analyte, which status, which date, which value (docs/rules.md R8)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
@@ -20,6 +20,7 @@ from cds_service.clinical.facts import (
     Source,
     Unreadable,
 )
+from cds_service.fhir.coded_values import CODED, denies, read_answer
 from cds_service.fhir.decoding import UNREADABLE, list_of
 from cds_service.fhir.lean import ABSENT, CodeableConcept, Coding, Component, Resource
 from cds_service.fhir.needs import Item, Salvaged
@@ -37,7 +38,7 @@ from cds_service.fhir.quantities import (
 )
 from cds_service.fhir.reading import LOINC, SNOMED_CT, Reading, label, words_of
 from cds_service.knowledge.code_map import CodeKind
-from cds_service.knowledge.terminology import RESULT_GROUPS
+from cds_service.knowledge.terminology import OWN, RESULT_GROUPS
 
 _TYPE = "Observation"
 _PENDING = frozenset({ResultStatus.PRELIMINARY, ResultStatus.REGISTERED})
@@ -53,14 +54,7 @@ _NO_RESULT = frozenset({"entered-in-error", "cancelled"})
 _UNIT_MAY_BE_ASSUMED = frozenset({"2276-4", "20567-4", "24373-3"})
 
 _GROUPS = {group: (Analyte(name), family) for group, (name, family) in RESULT_GROUPS.items()}
-_BY_TEXT = {
-    "ferritin": Analyte.FERRITIN,
-    "tsat": Analyte.TSAT,
-    "iron": Analyte.IRON,
-    "tibc": Analyte.TIBC,
-    "crp": Analyte.CRP,
-    "haemoglobin": Analyte.HAEMOGLOBIN,
-}
+_BY_TEXT = {analyte.value: analyte for analyte in Analyte}
 # A treatment goal is no result, whatever other code stands beside it.
 _NEVER = "ferritin_EXCLUDE"
 
@@ -102,6 +96,9 @@ class _Stamp:
     notes: frozenset[ResultNote]
 
 
+_ReadAnswer = Callable[[Resource | Component, Measurand, _Stamp], Result | None]
+
+
 class ObservationReader:
     """Reads the Observations of one request; remembers each code and each text that it has judged.
 
@@ -115,6 +112,11 @@ class ObservationReader:
         self._words: dict[tuple[str, bool], _Judgement] = {}
         self._units: dict[Analyte, UnitLookup] = {}
         self._readable_answers = SNOMED_CT if reading.terminology.has_snomed else ""
+        self._unmeasured: dict[Analyte, _ReadAnswer] = {
+            Analyte.PREGNANCY_STATUS: self._coded_result,
+            Analyte.DELIVERY_DATE: self._day_result,
+            **dict.fromkeys(CODED, self._answer_result),
+        }
         self.family: list[FamilyFact] = []
 
     def read(self, item: Item) -> tuple[Result, ...]:
@@ -143,6 +145,9 @@ class ObservationReader:
         if found is not None:
             results.append(self._result(resource, found, stamp) or self._without_value(found, stamp, parts))
         readable = tuple(r for r in results if r is not None)
+        if any(r.analyte is Analyte.GENE for r in readable) and denies(resource, self._reading):
+            # The components name the gene, the value itself says that no variant of it was found.
+            readable = tuple(r for r in readable if r.analyte is not Analyte.GENE)
         if not readable and has_unknown_value(self._reading.text(item)):
             return tuple(_invalid(measurand, stamp) for measurand in measurands)
         return readable
@@ -186,12 +191,12 @@ class ObservationReader:
 
     def _judge_code(self, coding: Coding) -> _Judgement:
         system, code, is_mapped, unit = self._reading.meaning(CodeKind.LABORATORY, coding)
-        if not code or system != LOINC:
+        if not code or system not in {LOINC, OWN}:
             return _Verdict.OTHER
-        group = self._reading.terminology.observation_group(LOINC, code)
+        group = self._reading.terminology.observation_group(system, code)
         if group == _NEVER:
             return _Verdict.NEVER
-        if group not in _GROUPS:
+        if group is None or group not in _GROUPS:
             return _Verdict.OTHER_STANDARD
         analyte, code_family = _GROUPS[group]
         certainty = Certainty.SITE_MAP if is_mapped else Certainty.CODED
@@ -265,10 +270,9 @@ class ObservationReader:
             valued.dataAbsentReason.coding or valued.dataAbsentReason.text
         ):
             return None
-        if measurand.analyte is Analyte.PREGNANCY_STATUS:
-            return self._coded_result(valued, measurand, stamp)
-        if measurand.analyte is Analyte.DELIVERY_DATE:
-            return self._day_result(valued, measurand, stamp)
+        read = self._unmeasured.get(measurand.analyte)
+        if read is not None:
+            return read(valued, measurand, stamp)
         lookup = self._lookup(measurand.analyte)
         sent = _sent_value(valued, lookup)
         if sent is None:
@@ -314,6 +318,16 @@ class ObservationReader:
         unreadable = None if is_coded else Unreadable.NOT_A_NUMBER
         measured = Measured(label(concept, ""), unreadable=unreadable)
         return replace(_result_of(measurand, stamp, measured), code=groups)
+
+    def _answer_result(
+        self, valued: Resource | Component, measurand: Measurand, stamp: _Stamp
+    ) -> Result | None:
+        answer = read_answer(valued, measurand.analyte, self._reading)
+        if answer is None:
+            return None
+        unreadable = None if answer.groups else Unreadable.NOT_A_NUMBER
+        measured = Measured(answer.shown, unreadable=unreadable)
+        return replace(_result_of(measurand, stamp, measured), code=answer.groups)
 
     def _day_result(self, valued: Resource | Component, measurand: Measurand, stamp: _Stamp) -> Result | None:
         if not valued.valueDateTime:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from cds_service.clinical.facts import Analyte, Interval, ResultNote, Unreadable
+from cds_service.clinical.facts import Analyte, ResultNote, Unreadable
+from cds_service.clinical.interval import Interval
 from cds_service.fhir.lean import Quantity, Range
 from cds_service.knowledge import UnitFactor
 
@@ -46,9 +47,16 @@ _RECIPROCAL = Context(prec=20)
 _ZERO = Decimal(0)
 _ONE = Decimal(1)
 
-_HIGHEST = {Analyte.FERRITIN: Decimal(100_000), Analyte.TSAT: Decimal(150)}
-# A saturation or a CRP of 0 is low, not impossible.
-_MAY_BE_ZERO = frozenset({Analyte.TSAT, Analyte.CRP})
+_HIGHEST = {
+    Analyte.FERRITIN: Decimal(100_000),
+    Analyte.TSAT: Decimal(150),
+    Analyte.ALCOHOL_SCORE: Decimal(12),
+    Analyte.SLEEP: Decimal(24),
+    Analyte.SEVERITY: Decimal(40),
+}
+# A saturation or a CRP of 0 is low, not impossible; scores and drinks begin at 0.
+_MAY_BE_ZERO = frozenset({Analyte.TSAT, Analyte.CRP, Analyte.ALCOHOL_SCORE, Analyte.DRINKS, Analyte.SEVERITY})
+_MAY_LACK_UNIT = frozenset({Analyte.TSAT, Analyte.ALCOHOL_SCORE, Analyte.DRINKS, Analyte.SEVERITY})
 _LARGEST_FRACTION = Decimal("1.5")
 _UNITY = "1"
 _ASSUMED_UNIT = "ng/mL"
@@ -290,7 +298,7 @@ def measure(
         return Measured(shown, unreadable=_why_no_unit(sent, lookup), notes=notes)
     if code_family and factor.family in {"mass", "molar"} and factor.family != code_family:
         notes |= {ResultNote.UNIT_MISMATCH}
-    interval = sent.interval if factor.factor == _ONE else _converted(sent.interval, factor.factor)
+    interval = sent.interval if factor.factor == _ONE else _converted(sent.interval, factor)
     if not _is_plausible(interval, analyte):
         return Measured(shown, unreadable=Unreadable.IMPLAUSIBLE, notes=notes)
     if factor.factor != _ONE:
@@ -303,7 +311,7 @@ def measure(
 def _factor(
     sent: SentValue, analyte: Analyte, lookup: UnitLookup, bounds: Sequence[Decimal]
 ) -> UnitFactor | None:
-    if not sent.unit and analyte is not Analyte.TSAT:
+    if not sent.unit and analyte not in _MAY_LACK_UNIT:
         return None
     factor = lookup(sent.unit or _UNITY)
     if factor is not None and factor.family == "fraction" and any(b > _LARGEST_FRACTION for b in bounds):
@@ -321,13 +329,14 @@ def _is_assumable(bounds: Sequence[Decimal]) -> bool:
     return all(_LOWEST_ASSUMED <= b <= _HIGHEST_ASSUMED for b in bounds)
 
 
-def _converted(interval: Interval, factor: Decimal) -> Interval:
+def _converted(interval: Interval, unit: UnitFactor) -> Interval:
     def convert(bound: Decimal | None) -> Decimal | None:
         if bound is None:
             return None
-        product = _EXACT.multiply(bound, factor)
+        product = _EXACT.multiply(bound, unit.factor)
         # A factor such as 1/2.247 is itself cut off; its error must not push 75 over the threshold.
-        return _RECIPROCAL.plus(product) if len(factor.as_tuple().digits) > _RECIPROCAL.prec else product
+        is_cut_off = len(unit.factor.as_tuple().digits) > _RECIPROCAL.prec
+        return _EXACT.add(_RECIPROCAL.plus(product) if is_cut_off else product, unit.offset)
 
     return replace(interval, low=convert(interval.low), high=convert(interval.high))
 
@@ -350,7 +359,8 @@ def _canonical(sent: SentValue, interval: Interval, factor: UnitFactor) -> str |
     if factor.factor == _ONE:
         if sent.shown_unit == factor.canonical:
             return None
-        return f"{sent.shown} {factor.canonical}"
+        # A score has no unit to show.
+        return sent.shown if factor.canonical == _UNITY else f"{sent.shown} {factor.canonical}"
     return f"{_interval_text(interval)} {factor.canonical}"
 
 

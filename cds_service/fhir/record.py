@@ -18,7 +18,7 @@ from cds_service.clinical.facts import (
     NeedState,
     Source,
 )
-from cds_service.fhir.answers import OBSERVATION
+from cds_service.fhir.answers import OBSERVATION, OTHER_RESULTS
 from cds_service.fhir.decoding import Call, Fetched
 from cds_service.fhir.extract import extract_facts, merge_issues
 from cds_service.fhir.needs import TYPE_NEEDS, Item, NeedsTable, Salvaged
@@ -32,7 +32,7 @@ _LOST_NEEDS: Mapping[str, tuple[Need, ...]] = {
     "MedicationStatement": (Need.MEDICATION_STATEMENTS, Need.IRON_TREATMENTS),
     "MedicationRequest": (Need.MEDICATION_REQUESTS, Need.IRON_TREATMENTS),
     # A laboratory result that is not valid stays in view as an unreadable one.
-    OBSERVATION: (Need.CONTEXT_RESULTS,),
+    OBSERVATION: tuple(sorted(OTHER_RESULTS)),
 }
 """The needs that a dropped resource of this type may have answered."""
 

@@ -43,6 +43,10 @@ _GIVEN = _codes(f"in-progress not-done on-hold completed stopped {_ERROR} unknow
 _FAMILY = _codes(f"partial completed {_ERROR} health-unknown unknown")
 _CRITICALITY = _codes("low high unable-to-assess")
 
+_DEVICE = {"status": _codes(f"active inactive {_ERROR} unknown")}
+# "unknown" fills the place of a missing one.
+_DEVICE_USE = {"status": _codes(f"active completed {_ERROR} intended stopped on-hold unknown")}
+
 _SUBJECTS = {
     "Condition": "subject",
     "MedicationStatement": "subject",
@@ -52,6 +56,7 @@ _SUBJECTS = {
     "ServiceRequest": "subject",
     "AllergyIntolerance": "patient",
     "FamilyMemberHistory": "patient",
+    "DeviceUseStatement": "subject",
 }
 _FILLINGS: Mapping[str, Mapping[str, object]] = {
     "Observation": _UNKNOWN,
@@ -61,6 +66,7 @@ _FILLINGS: Mapping[str, Mapping[str, object]] = {
     "Procedure": _UNKNOWN,
     "ServiceRequest": _UNKNOWN,
     "FamilyMemberHistory": {"status": "health-unknown"},
+    "DeviceUseStatement": _UNKNOWN,
 }
 _CONCEPTS: Codes = {
     "Condition": {
@@ -87,6 +93,8 @@ _R4_CODES: Codes = {
     "ServiceRequest": {"status": _REQUEST, "intent": _INTENTS},
     "AllergyIntolerance": {"criticality": _CRITICALITY},
     "FamilyMemberHistory": {"status": _FAMILY},
+    "DeviceUseStatement": _DEVICE_USE,
+    "Device": _DEVICE,
 }
 
 _R4 = Release(_R4_CODES, _SUBJECTS, _FILLINGS, _CONCEPTS)
@@ -97,10 +105,15 @@ _R5 = Release(
         # "unknown" fills the place of a missing one.
         "MedicationStatement": {"status": _codes(f"recorded draft {_ERROR} unknown")},
         "MedicationRequest": {"status": _PRESCRIPTION | {"ended"}, "intent": _INTENTS - {"directive"}},
+        "DeviceUsage": {"status": _DEVICE_USE["status"] | {"not-done"}},
     },
-    _SUBJECTS,
+    {**_SUBJECTS, "DeviceUsage": "patient"},
     # Required in R5, and a missing one says no more than its code for "not known".
-    {**_FILLINGS, "Condition": {"clinicalStatus": {"coding": [{"code": "unknown"}]}}},
+    {
+        **_FILLINGS,
+        "Condition": {"clinicalStatus": {"coding": [{"code": "unknown"}]}},
+        "DeviceUsage": _UNKNOWN,
+    },
     _CONCEPTS,
 )
 
@@ -148,6 +161,8 @@ _STU3 = Release(
             "verificationStatus": _OLD_VERIFICATION["AllergyIntolerance"],
         },
         "FamilyMemberHistory": {"status": _FAMILY},
+        "DeviceUseStatement": _DEVICE_USE,
+        "Device": _DEVICE,
     },
     _STU3_SUBJECTS,
     {
@@ -187,6 +202,7 @@ _DSTU2 = Release(
             "criticality": _codes("CRITL CRITH CRITU"),
         },
         "FamilyMemberHistory": {"status": _FAMILY},
+        "Device": {"status": _codes(f"available not-available {_ERROR}")},
     },
     {
         "Condition": "patient",
@@ -199,6 +215,7 @@ _DSTU2 = Release(
         "ReferralRequest": "patient",
         "AllergyIntolerance": "patient",
         "FamilyMemberHistory": "patient",
+        "DeviceUseStatement": "subject",
     },
     {
         "Observation": _UNKNOWN,

@@ -14,7 +14,7 @@ from cds_service.fhir.decoding import UNREADABLE, Head
 from cds_service.fhir.reading import is_switched_off
 from cds_service.knowledge import Terminology
 from cds_service.knowledge.code_map import CodeKind, Meaning
-from cds_service.knowledge.terminology import RESULT_GROUPS
+from cds_service.knowledge.terminology import OWN, RESULT_GROUPS
 
 _LABORATORY = "laboratory"
 # An Observation or Condition may name a family history of restless legs (docs/rules.md R9.5).
@@ -122,7 +122,7 @@ class Sieve:
         """Words count only without a LOINC code (docs/rules.md R8.13)."""
         is_local = True
         for coding in code.coding or ():
-            if coding.code and self._meaning(_LABORATORY_CODE, coding).system == LOINC:
+            if coding.code and self._meaning(_LABORATORY_CODE, coding).system in {LOINC, OWN}:
                 is_local = False
                 if self._group(coding) in RESULT_GROUPS:
                     return True

@@ -113,7 +113,10 @@ def validate(
 
 
 def warm_up() -> None:
-    """Import and build every model once, so that no request pays for it."""
+    """Import and build the models once, so that no request pays for it.
+
+    Devices decide for few patients: their models are built when the first of them does.
+    """
     for resource_type, sample in _WARM_UP.items():
         text = json.dumps({"resourceType": resource_type, **sample}).encode()
         if not validate(text, resource_type, "a").is_valid:

@@ -43,8 +43,9 @@ FOREIGN_TYPES: Mapping[str, str] = {
     "DiagnosticOrder": "ServiceRequest",
     "ProcedureRequest": "ServiceRequest",
     "ReferralRequest": "ServiceRequest",
+    "DeviceUsage": "DeviceUseStatement",
 }
-"""Resource types that R4 no longer has, with the R4 type whose need they fill."""
+"""Resource types that R4 does not have, with the R4 type whose need they fill."""
 
 _TYPE_VERSIONS: Mapping[str, Versions] = {
     "MedicationOrder": _ONLY_D2,
@@ -53,6 +54,8 @@ _TYPE_VERSIONS: Mapping[str, Versions] = {
     "DiagnosticOrder": _ONLY_D2,
     "ProcedureRequest": _UNTIL_S3,
     "ReferralRequest": _UNTIL_S3,
+    "DeviceUsage": _ONLY_R5,
+    "DeviceUseStatement": _UNTIL_R4,
 }
 
 _FAMILY_LIST = re.compile(rb'"family"\s*:\s*\[')
@@ -232,6 +235,17 @@ def _family_history(resource: lean.Resource) -> Marks:
         yield _ONLY_S3
 
 
+def _device_use(resource: lean.Resource) -> Marks:
+    if _has(resource.whenUsed):
+        yield _UNTIL_S3
+
+
+def _device(resource: lean.Resource) -> Marks:
+    """R5 has a list of types."""
+    if bytes(resource.type)[:1] == b"[":
+        yield _ONLY_R5
+
+
 _CHECKS: Mapping[str, Callable[[lean.Resource], Marks]] = {
     "Patient": _patient,
     "Observation": _observation,
@@ -243,6 +257,8 @@ _CHECKS: Mapping[str, Callable[[lean.Resource], Marks]] = {
     "AllergyIntolerance": _allergy,
     "ServiceRequest": _service_request,
     "FamilyMemberHistory": _family_history,
+    "DeviceUseStatement": _device_use,
+    "Device": _device,
 }
 
 
@@ -267,6 +283,11 @@ def _habit_of_patient(resource: lean.Resource) -> Marks:
         yield _SINCE_S3
 
 
+def _habit_of_device_use(resource: lean.Resource) -> Marks:
+    """DSTU2 has no status here; the later releases require one."""
+    yield _SINCE_S3 if resource.status else _ONLY_D2
+
+
 _HABITS: Mapping[str, Callable[[lean.Resource], Marks]] = {
     "Patient": _habit_of_patient,
     "Condition": _habit_of_subject,
@@ -274,4 +295,5 @@ _HABITS: Mapping[str, Callable[[lean.Resource], Marks]] = {
     "MedicationAdministration": _habit_of_subject,
     "ProcedureRequest": _habit_of_request,
     "ReferralRequest": _habit_of_request,
+    "DeviceUseStatement": _habit_of_device_use,
 }

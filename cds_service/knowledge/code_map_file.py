@@ -12,6 +12,7 @@ from cds_service.knowledge.terminology import (
     ATC,
     ICD_10_CM,
     LOINC,
+    OWN,
     RESULT_GROUPS,
     RXNORM,
     SNOMED_CT,
@@ -21,6 +22,7 @@ from cds_service.knowledge.terminology import (
 _LONGEST = 200
 _NAMES = {"loinc": LOINC, "snomed ct": SNOMED_CT, "icd-10-cm": ICD_10_CM, "rxnorm": RXNORM, "atc": ATC}
 _STANDARD = frozenset(_NAMES.values())
+_NAMES["rls-iron-cds"] = OWN
 _KINDS = {kind.value: kind for kind in CodeKind}
 
 
@@ -31,7 +33,9 @@ class _Targets(NamedTuple):
 
 
 _TARGETS: Mapping[CodeKind, _Targets] = {
-    CodeKind.LABORATORY: _Targets(frozenset({LOINC}), "LOINC", "the result of a test that is read"),
+    CodeKind.LABORATORY: _Targets(
+        frozenset({LOINC, OWN}), "LOINC or rls-iron-cds", "the result of a test that is read"
+    ),
     CodeKind.ORDER: _Targets(frozenset({LOINC}), "LOINC", "an order of ferritin or of the iron panel"),
     CodeKind.MEDICINE: _Targets(frozenset({RXNORM, ATC}), "RxNorm or ATC", "a medicine of its lists"),
     CodeKind.PROBLEM: _Targets(
@@ -134,7 +138,8 @@ def _unit_faults(row: MapRow, kind: CodeKind, terminology: Terminology) -> Itera
     if kind is not CodeKind.LABORATORY:
         yield f"unit: a code of kind {kind} has none"
         return
-    analyte, family = RESULT_GROUPS[terminology.observation_group(LOINC, row.target_code) or ""]
+    group = terminology.observation_group(row.target_system, row.target_code)
+    analyte, family = RESULT_GROUPS[group or ""]
     factor = terminology.unit(analyte, row.unit)
     if factor is None:
         labels = dict.fromkeys(one.label for one in terminology.units.get(analyte, {}).values())

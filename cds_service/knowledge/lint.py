@@ -197,6 +197,11 @@ def _orphans(knowledge: Knowledge) -> Iterator[Problem]:
             for g in factor.drug_groups - drug_groups
         )
         yield from (
+            Problem(f"factor {factor.id}", f"names the look-back {t}, which does not exist")
+            for t in factor.look_backs
+            if t not in knowledge.thresholds
+        )
+        yield from (
             Problem(f"factor {factor.id}", f"names the ingredient {i}, which does not exist")
             for i in factor.ingredients - knowledge.ingredients.keys()
         )

@@ -105,6 +105,8 @@ def _factor(factor_id: str, table: Table) -> FactorDefinition:
         ingredients=frozenset(table.get("ingredients", ())),
         is_opening=table["is_opening"],
         line=table["line"],
+        action=table["action"],
+        look_backs=tuple(table.get("look_backs", ())),
         citations=tuple(table["citations"]),
         check=Check(table["check"]),
     )

@@ -71,7 +71,9 @@ class Threshold:
 class FactorDefinition:
     """A factor: the groups that show it, its weight (A to D), and the line that cards print.
 
-    `is_opening`: on the closed list that opens a record whose problem list was not read.
+    `action` says what a clinician can do; `look_backs` are the thresholds that say how old what shows it may
+    be, none for what stays true. `is_opening`: on the closed list that opens a record whose problem list was
+    not read.
     """
 
     id: str
@@ -82,8 +84,15 @@ class FactorDefinition:
     ingredients: frozenset[str]
     is_opening: bool
     line: str
+    action: str
+    look_backs: tuple[str, ...]
     citations: tuple[str, ...]
     check: Check
+
+    @property
+    def awaits_review(self) -> bool:
+        """Whether the factor waits for clinical review."""
+        return self.check.awaits_review
 
 
 @dataclass(frozen=True, slots=True)

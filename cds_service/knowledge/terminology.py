@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from cds_service.knowledge.answer_words import AnswerWords, answer_words
 from cds_service.knowledge.code_map import EMPTY, CodeKind, CodeMap, Key, Meaning
 from cds_service.knowledge.drugs import (
     UNKNOWN,
@@ -52,6 +53,10 @@ _OTHER_ADDRESSES = {
 _SNOMED_EDITION = "snomed.info/sct/"
 
 _NOTHING: frozenset[str] = frozenset()
+# For what no standard code is known: a site's code map may name these.
+OWN = "urn:rls-iron-cds:observation"
+_OWN_CODES = {"caffeine-intake": "caffeine_intake", "irls-total": "severity_score"}
+
 _LONGEST_ICD = 8
 _MASS, _MOLAR = "mass", "molar"
 RESULT_GROUPS: Mapping[str, tuple[str, str | None]] = {
@@ -70,6 +75,23 @@ RESULT_GROUPS: Mapping[str, tuple[str, str | None]] = {
     "egfr": ("egfr", None),
     "pregnancy_status": ("pregnancy status", None),
     "pregnancy_edd": ("estimated delivery date", None),
+    "pregnancy_test": ("pregnancy test", None),
+    "hba1c": ("hba1c", None),
+    "b12": ("b12", _MASS),
+    "b12_molar": ("b12", _MOLAR),
+    "folate": ("folate", _MASS),
+    "folate_molar": ("folate", _MOLAR),
+    "vitd25oh": ("vitamin d", _MASS),
+    "tsh": ("tsh", None),
+    "phosphate": ("phosphate", _MASS),
+    "phosphate_molar": ("phosphate", _MOLAR),
+    "smoking_status": ("smoking status", None),
+    "alcohol_score": ("alcohol score", None),
+    "alcohol_intake": ("drinks per day", None),
+    "sleep_duration": ("sleep duration", None),
+    "gene_studied": ("gene studied", None),
+    "caffeine_intake": ("caffeine intake", None),
+    "severity_score": ("severity score", None),
 }
 """The groups of LOINC codes that are read as results: the analyte, and mass or molar where the code says."""
 
@@ -105,6 +127,7 @@ class Terminology:
     observations: ObservationWords
     systems: Mapping[str, str]
     answers: Mapping[str, frozenset[str]]
+    answer_words: AnswerWords
     in_remission: frozenset[str]
     has_snomed: bool = True
     code_map: CodeMap = EMPTY
@@ -161,6 +184,14 @@ class Terminology:
             return self.answers.get(code, _NOTHING)
         return self.condition_groups(system, code)
 
+    def answer_groups_by_text(self, text: str) -> frozenset[str]:
+        """Return what a whole text answers: a smoking status, positive, negative, yes or no."""
+        return self.answer_words.groups(text)
+
+    def genes_by_text(self, text: str) -> frozenset[str]:
+        """Return the genes linked to restless legs that a text names."""
+        return self.answer_words.genes(text)
+
     def condition_groups_by_text(self, text: str) -> frozenset[str]:
         """Return the groups that a text asserts of the patient."""
         return self.conditions.groups(text)
@@ -171,6 +202,8 @@ class Terminology:
 
     def observation_group(self, system: str, code: str) -> str | None:
         """Return the group of an Observation code, groups that are never a result included."""
+        if system == OWN:
+            return _OWN_CODES.get(code)
         return self.loinc.get(code) if system == LOINC else None
 
     def observation_group_by_text(self, text: str) -> str | None:
@@ -259,6 +292,7 @@ def load_terminology(read: Callable[[str], bytes]) -> Terminology:
         observations=observation_words(terms["observations"]),
         systems=_systems(),
         answers={row["code"]: frozenset(row["groups"]) for row in extra["answers"]},
+        answer_words=answer_words(terms["answers"], terms["genes"]),
         in_remission=frozenset(c.replace(".", "") for row in extra["in_remission"] for c in row["codes"]),
     )
 

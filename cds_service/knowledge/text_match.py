@@ -66,9 +66,13 @@ class ConditionWords:
 
 @dataclass(frozen=True, slots=True)
 class ObservationWords:
-    """The words that name an analyte, and those that turn it into something else."""
+    """The words that name an analyte, and those that turn it into something else.
+
+    `others` are questions and findings that are no blood level, each with words of its own against it.
+    """
 
     analytes: tuple[_Family, ...]
+    others: tuple[_Family, ...]
     any_word: re.Pattern[str]
     never: re.Pattern[str]
     contradictions: Mapping[str, re.Pattern[str]]
@@ -76,19 +80,26 @@ class ObservationWords:
     def group(self, text: str) -> str | None:
         """Return the analyte that a text names, None when it names none of ours."""
         folded = _folded(text)
-        if self.any_word.search(folded) is None or self.never.search(folded) is not None:
+        if self.any_word.search(folded) is None:
             return None
-        for analyte in self.analytes:
-            if analyte.words.search(folded) is None:
-                continue
-            if analyte.never is None or analyte.never.search(folded) is None:
-                return analyte.group
-        return None
+        found = _first(self.others, folded)
+        if found is not None or self.never.search(folded) is not None:
+            return found
+        return _first(self.analytes, folded)
 
     def contradicts(self, group: str, text: str) -> bool:
         """Whether the words beside a code of this analyte say that it is another one."""
         pattern = self.contradictions.get(group)
         return pattern is not None and pattern.search(_folded(text)) is not None
+
+
+def _first(families: Sequence[_Family], text: str) -> str | None:
+    for family in families:
+        if family.words.search(text) is None:
+            continue
+        if family.never is None or family.never.search(text) is None:
+            return family.group
+    return None
 
 
 def _folded(text: str) -> str:
@@ -113,11 +124,12 @@ def condition_words(table: Mapping[str, Any]) -> ConditionWords:
 def observation_words(table: Mapping[str, Any]) -> ObservationWords:
     """Return the matcher of laboratory values from its packaged table."""
     analytes = tuple(_family(entry) for entry in table["analyte"])
+    others = tuple(_family(entry) for entry in table["other"])
     contradictions = {
         a["group"]: _any_of(a["not_with_code"]) for a in table["analyte"] if "not_with_code" in a
     }
-    any_word = _any_of([a.words.pattern for a in analytes])
-    return ObservationWords(analytes, any_word, _any_of(table["never"]), contradictions)
+    any_word = _any_of([family.words.pattern for family in (*analytes, *others)])
+    return ObservationWords(analytes, others, any_word, _any_of(table["never"]), contradictions)
 
 
 def _family(entry: Mapping[str, Any]) -> _Family:

@@ -17,12 +17,13 @@ _ONE = Decimal(1)
 
 @dataclass(frozen=True, slots=True)
 class UnitFactor:
-    """The conversion of one unit: value * factor is the value in the canonical unit."""
+    """The conversion of one unit: value * factor + offset is the value in the canonical unit."""
 
     factor: Decimal
     family: str
     canonical: str
     label: str
+    offset: Decimal = Decimal(0)
 
 
 Units = Mapping[str, Mapping[str, UnitFactor]]
@@ -38,7 +39,13 @@ def load_units(read: Callable[[str], bytes]) -> Units:
 def _of_analyte(entry: Mapping[str, Any]) -> dict[str, UnitFactor]:
     found = {}
     for unit in entry["units"]:
-        factor = UnitFactor(_factor(unit), unit["family"], entry["canonical"], unit["label"])
+        factor = UnitFactor(
+            _factor(unit),
+            unit["family"],
+            entry["canonical"],
+            unit["label"],
+            Decimal(unit.get("offset", "0")),
+        )
         found.update(dict.fromkeys(unit["spellings"], factor))
     return found
 

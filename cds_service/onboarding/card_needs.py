@@ -13,6 +13,16 @@ _PATIENT, _IRON, _CONTEXT = Need.PATIENT, Need.IRON_RESULTS, Need.CONTEXT_RESULT
 _CONDITIONS, _TREATMENTS, _PROCEDURES = Need.CONDITIONS, Need.IRON_TREATMENTS, Need.PROCEDURES
 _MEDICINES = (Need.MEDICATION_STATEMENTS, Need.MEDICATION_REQUESTS)
 
+OPTIONAL: tuple[Need, ...] = (
+    Need.FAMILY_HISTORY,
+    Need.METABOLIC_RESULTS,
+    Need.SOCIAL_HISTORY,
+    Need.SLEEP,
+    Need.DEVICE_USE,
+    Need.DEVICES,
+)
+"""What only adds lines and factors, and findings to those that SCREEN-01 counts: a site may leave it out."""
+
 REQUIRED: tuple[Need, ...] = (_PATIENT, _IRON)
 """What no card but DATA-01 comes without."""
 
@@ -22,7 +32,7 @@ CARD_NEEDS: Mapping[CardKey, tuple[Need, ...]] = {
     CardKey.IRON_01: (*_BASE, _CONTEXT, *_MEDICINES, _TREATMENTS, Need.IRON_ORDERS),
     CardKey.IRON_02: (*_BASE, Need.IRON_ORDERS),
     CardKey.IRON_03: (*_BASE, _CONTEXT, *_MEDICINES),
-    CardKey.IRON_04: (*_BASE, *_MEDICINES, _TREATMENTS),
+    CardKey.IRON_04: (*_BASE, _CONTEXT, *_MEDICINES, _TREATMENTS),
     CardKey.IRON_05: (*_BASE, _CONTEXT, *_MEDICINES),
     CardKey.IRON_07: (*_BASE, *_MEDICINES),
     CardKey.IRON_08: (*_BASE, _CONTEXT, *_MEDICINES),
@@ -35,7 +45,7 @@ CARD_NEEDS: Mapping[CardKey, tuple[Need, ...]] = {
     CardKey.IRON_14: (*_BASE, *_MEDICINES, _TREATMENTS),
     CardKey.IRON_16: (*_BASE, *_MEDICINES),
     CardKey.GATE_01: (*_BASE, *_MEDICINES),
-    CardKey.SCREEN_01: (*_BASE, *_MEDICINES, Need.IRON_ORDERS),
+    CardKey.SCREEN_01: (*_BASE, *_MEDICINES, Need.IRON_ORDERS, Need.FAMILY_HISTORY, Need.DEVICE_USE),
     CardKey.DATA_01: (_CONDITIONS,),
     CardKey.DRUG_01: (*_BASE, *_MEDICINES),
     CardKey.DA_01: (*_BASE, *_MEDICINES, _TREATMENTS),

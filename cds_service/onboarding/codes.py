@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from cds_service.clinical.facts import Unreadable
+from cds_service.clinical.facts import Facts, Unreadable
 from cds_service.fhir import UnmappedCode, unmapped_codes
 from cds_service.fhir.lean import CodeableConcept, Coding, Quantity
 from cds_service.fhir.needs import Item
@@ -92,13 +92,22 @@ def _read(record: Record) -> Iterator[tuple[str, str, str]]:
     for medicine in facts.medicines:
         for part in medicine.ingredients:
             yield "medicine", part.name, part.certainty.value
+    yield from _read_of_others(facts)
+
+
+def _read_of_others(facts: Facts) -> Iterator[tuple[str, str, str]]:
     for procedure in facts.procedures:
         for group in procedure.groups:
             yield "procedure", group, procedure.certainty.value
+    for device in facts.devices:
+        for group in device.groups:
+            yield "device", group, device.certainty.value
     for allergy in facts.allergies:
         yield "allergy", "iron", allergy.certainty.value
     for order in facts.orders:
         yield "order", "iron test", order.certainty.value
+    for relative in facts.family:
+        yield "relative", "rls", relative.certainty.value
 
 
 # --------------------------------------------------------------------------------------------- units

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from cds_service.clinical.facts import Analyte, IssueKind, Need
 from cds_service.fhir import FhirVersion
 from cds_service.knowledge.code_map import CodeKind
+from cds_service.onboarding.card_needs import OPTIONAL
 from cds_service.onboarding.report import (
     Finding,
     IssueRow,
@@ -116,7 +117,7 @@ def _failures(tables: Tables) -> Iterator[Finding]:
     needs = {row.need: row for row in tables.needs}
     for (resource_type, problem), rows in met.items():
         asked = [needs[PREFETCH_NEEDS[row.key]] for row in rows if row.key in PREFETCH_NEEDS]
-        is_open = any(need.answered < tables.patients for need in asked)
+        is_open = any(need.answered < tables.patients for need in asked if need.need not in OPTIONAL)
         keys = ", ".join(row.key for row in rows)
         count = max(row.problems[problem] for row in rows)
         yield _finding(

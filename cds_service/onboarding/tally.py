@@ -19,6 +19,22 @@ from cds_service.profile import ClientProfile
 from cds_service.protocol.prefetch import PREFETCH_NEEDS
 
 IRON = frozenset({Analyte.FERRITIN, Analyte.TSAT, Analyte.IRON, Analyte.TIBC, Analyte.CRP})
+METABOLIC = frozenset(
+    {Analyte.HBA1C, Analyte.B12, Analyte.FOLATE, Analyte.VITAMIN_D, Analyte.TSH, Analyte.PHOSPHATE},
+)
+SOCIAL = frozenset(
+    {
+        Analyte.SMOKING,
+        Analyte.ALCOHOL_SCORE,
+        Analyte.DRINKS,
+        Analyte.CAFFEINE,
+        Analyte.SEVERITY,
+        Analyte.GENE,
+    },
+)
+SLEEP = frozenset({Analyte.SLEEP})
+CONTEXT = frozenset(Analyte) - IRON - METABOLIC - SOCIAL - SLEEP
+"""Which results each search of Observations asks for."""
 ASKED: tuple[Need, ...] = tuple(dict.fromkeys(Need(value) for value in PREFETCH_NEEDS.values()))
 """The needs that a search of ours asks for."""
 
@@ -59,11 +75,12 @@ def need_rows(visits: Sequence[Visit]) -> tuple[NeedRow, ...]:
 def _found(facts: Facts) -> Iterator[Need]:
     """Yield the needs for which the rules read anything."""
     kinds = {medicine.kind for medicine in facts.medicines}
+    analytes = {result.analyte for result in facts.results}
     courses = any(m.status == "completed" or m.kind is MedicineKind.ADMINISTRATION for m in facts.medicines)
     has = {
         Need.PATIENT: facts.patient is not None,
-        Need.IRON_RESULTS: any(result.analyte in IRON for result in facts.results),
-        Need.CONTEXT_RESULTS: any(result.analyte not in IRON for result in facts.results),
+        Need.IRON_RESULTS: not analytes.isdisjoint(IRON),
+        Need.CONTEXT_RESULTS: not analytes.isdisjoint(CONTEXT),
         Need.CONDITIONS: bool(facts.conditions),
         Need.MEDICATION_STATEMENTS: MedicineKind.STATEMENT in kinds,
         Need.MEDICATION_REQUESTS: MedicineKind.REQUEST in kinds,
@@ -71,6 +88,12 @@ def _found(facts: Facts) -> Iterator[Need]:
         Need.PROCEDURES: bool(facts.procedures),
         Need.ALLERGIES: bool(facts.allergies),
         Need.IRON_ORDERS: bool(facts.orders),
+        Need.FAMILY_HISTORY: bool(facts.family),
+        Need.METABOLIC_RESULTS: not analytes.isdisjoint(METABOLIC),
+        Need.SOCIAL_HISTORY: not analytes.isdisjoint(SOCIAL),
+        Need.SLEEP: not analytes.isdisjoint(SLEEP),
+        Need.DEVICE_USE: any(device.source.resource_type != "Device" for device in facts.devices),
+        Need.DEVICES: any(device.source.resource_type == "Device" for device in facts.devices),
     }
     return (need for need, is_there in has.items() if is_there)
 

@@ -15,6 +15,9 @@ Reasons behind the choices:
   entries carry no status, an old diagnosis counts as much as a new one, and many servers refuse to sort
   these two types. They are only counted.
 - Everything else comes newest first, so that a cut-off list has lost its oldest entries.
+- The last six only add factors. The searches for relatives and devices are only counted, since servers
+  sort these types by nothing that says how old they are. Sleep has a key of its own: a wearable may send
+  a value each night, which must not push a smoking status off the list.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,18 +42,24 @@ PREFETCH_NEEDS: Mapping[str, str] = MappingProxyType(
         "procedures": "procedures",
         "allergies": "allergies",
         "ironOrders": "ironOrders",
+        "familyHistory": "familyHistory",
+        "metabolicResults": "metabolicResults",
+        "socialHistory": "socialHistory",
+        "sleepDuration": "sleepDuration",
+        "deviceUse": "deviceUse",
+        "devices": "devices",
     },
 )
 """Which need each of our prefetch keys helps to answer."""
 
 
-def prefetch_templates(iron_codes: Sequence[str], context_codes: Sequence[str]) -> Mapping[str, str]:
-    """Return the template of each key of `PREFETCH_NEEDS`; the codes are LOINC codes of Observations."""
+def prefetch_templates(codes: Mapping[str, Sequence[str]]) -> Mapping[str, str]:
+    """Return the template of each key of `PREFETCH_NEEDS`; `codes` are LOINC codes of Observations by key."""
     return MappingProxyType(
         {
             "patient": f"Patient/{PATIENT_TOKEN}",
-            "ironResults": _observations(iron_codes),
-            "contextResults": _observations(context_codes),
+            "ironResults": _observations(codes.get("ironResults", ())),
+            "contextResults": _observations(codes.get("contextResults", ())),
             "conditions": f"Condition?{_PATIENT}&_count=200",
             "medicationStatements": _search("MedicationStatement", "active,unknown", "-effective", 200),
             "medicationRequests": _search("MedicationRequest", "active", "-authoredon", 200),
@@ -60,6 +69,12 @@ def prefetch_templates(iron_codes: Sequence[str], context_codes: Sequence[str]) 
             "procedures": f"Procedure?{_PATIENT}&_sort=-date&_count=100",
             "allergies": f"AllergyIntolerance?{_PATIENT}&_count=100",
             "ironOrders": _search("ServiceRequest", "active,draft,on-hold", "-authored", 100),
+            "familyHistory": f"FamilyMemberHistory?{_PATIENT}&_count=100",
+            "metabolicResults": _observations(codes.get("metabolicResults", ())),
+            "socialHistory": _observations(codes.get("socialHistory", ())),
+            "sleepDuration": _observations(codes.get("sleepDuration", ())),
+            "deviceUse": f"DeviceUseStatement?{_PATIENT}&_count=100",
+            "devices": f"Device?{_PATIENT}&_count=100",
         },
     )
 

@@ -157,7 +157,8 @@ class DetailWriter:
         found = shown_factors(decision, assessment)
         for factor in found[:MAX_ITEMS]:
             line = self._knowledge.factors[factor.id].line
-            yield self._phrase("detail.factor_item", line=line.rstrip("."), remarks=self._remarks(factor))
+            remarks = self._remarks(factor)
+            yield self._phrase("detail.factor_item", line=line.rstrip("."), remarks=remarks)
         if len(found) > MAX_ITEMS:
             names = (self._knowledge.factors[factor.id].name for factor in found[MAX_ITEMS:])
             yield self._phrase("detail.factors_more", names=_named(names))
@@ -166,6 +167,7 @@ class DetailWriter:
         marks = {
             "detail.remark_possible": _all(factor.evidence, lambda e: e.is_possible),
             "detail.remark_by_text": _all(factor.evidence, lambda e: e.certainty is Certainty.BY_TEXT),
+            "detail.remark_review": self._knowledge.factors[factor.id].awaits_review,
         }
         return ", ".join(self._phrase(name) for name, applies in marks.items() if applies)
 

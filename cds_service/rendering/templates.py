@@ -17,7 +17,7 @@ from cds_service.clinical.facts import NeedState, ResultNote, Unreadable
 from cds_service.resources import MANIFEST
 
 SHARED_FILES = frozenset({MANIFEST, "shared.toml", "lines.toml", "not_checked.toml"})
-SECTIONS = frozenset({"values", "options", "missing"})
+SECTIONS = frozenset({"values", "rule", "options", "missing"})
 OVERRIDES = frozenset({"iron", "drug"})
 VALUES_OF_CARDS = frozenset({"rls", "Rls", "on_record", "drug_count", "ingredients", "lines", "windows"})
 """Names that the rendering gives to every string of a card.

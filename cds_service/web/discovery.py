@@ -26,7 +26,7 @@ USAGE = (
 )
 
 
-IRON_GROUPS = (
+_IRON_GROUPS = (
     "ferritin",
     "ferritin_molar",
     "tsat",
@@ -38,16 +38,27 @@ IRON_GROUPS = (
     "crp_hs",
     "crp_molar",
 )
-"""Groups of Observation codes that the prefetch key `ironResults` asks for."""
 
-CONTEXT_GROUPS = ("hemoglobin", "hemoglobin_molar", "egfr", "pregnancy_status", "pregnancy_edd")
-"""Groups of Observation codes that the prefetch key `contextResults` asks for."""
+OBSERVATION_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "ironResults": _IRON_GROUPS,
+    "contextResults": (
+        *("hemoglobin", "hemoglobin_molar", "egfr"),
+        *("pregnancy_status", "pregnancy_edd", "pregnancy_test"),
+    ),
+    "metabolicResults": (
+        *("hba1c", "b12", "b12_molar", "folate", "folate_molar", "vitd25oh", "tsh"),
+        *("phosphate", "phosphate_molar"),
+    ),
+    "socialHistory": ("smoking_status", "alcohol_score", "alcohol_intake"),
+    "sleepDuration": ("sleep_duration",),
+}
+"""Groups of Observation codes that a prefetch key asks for."""
 
 
 def templates(knowledge: Knowledge) -> Mapping[str, str]:
     """Return the prefetch templates with the codes of the knowledge base."""
     codes = knowledge.terminology.loinc_codes
-    return prefetch_templates(codes(*IRON_GROUPS), codes(*CONTEXT_GROUPS))
+    return prefetch_templates({key: codes(*groups) for key, groups in OBSERVATION_GROUPS.items()})
 
 
 def discovery(prefetch: Mapping[str, str]) -> Discovery:

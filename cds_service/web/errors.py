@@ -47,7 +47,7 @@ _OBSTACLES: Mapping[IssueKind, str] = {
     IssueKind.FAILED_VALIDATION: "structure",
 }
 _KNOWN_TYPES = frozenset(
-    template.partition("?")[0].partition("/")[0] for template in prefetch_templates((), ()).values()
+    template.partition("?")[0].partition("/")[0] for template in prefetch_templates({}).values()
 )
 _REFUSED = Issue("login", "A valid token of a known client is needed.")
 _OTHER = Issue("processing", "The request was not answered.")

@@ -46,6 +46,9 @@ TYPES_OF = {
     "4.0.1": (
         "AllergyIntolerance",
         "Condition",
+        "Device",
+        "DeviceUseStatement",
+        "FamilyMemberHistory",
         "MedicationAdministration",
         "MedicationRequest",
         "MedicationStatement",
@@ -57,7 +60,10 @@ TYPES_OF = {
     "1.0.2": (
         "AllergyIntolerance",
         "Condition",
+        "Device",
+        "DeviceUseStatement",
         "DiagnosticOrder",
+        "FamilyMemberHistory",
         "MedicationAdministration",
         "MedicationOrder",
         "MedicationStatement",

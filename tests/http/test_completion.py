@@ -159,6 +159,19 @@ def test_the_same_cards_page_by_page(stub: FhirStub, size: int) -> None:
     assert by_pages.data == first_pages.data == whole.data
 
 
+def test_of_the_nights_only_the_newest_page_is_read(stub: FhirStub) -> None:
+    request, patient_id = load_fixture(stub, "many-factors")
+    stub.page_size = 2
+    alone = post(client(), request)
+    pages = [seen for seen in stub.seen if "93832-4" in seen.parameters.get("code", "")]
+    assert len(pages) == 1
+    stub.seen.clear()
+    by_first_page = post(client(), request, prefetch=supplied(stub, patient_id))
+    assert [seen for seen in stub.seen if "93832-4" in seen.parameters.get("code", "")] == []
+    assert alone.data == by_first_page.data
+    assert "sleep deprivation" not in alone.json["cards"][0]["detail"]
+
+
 def test_a_page_that_is_out_of_reach_leaves_the_list_incomplete(stub: FhirStub) -> None:
     request, patient_id = load_fixture(stub, "never-tested")
     empty = supplied(stub, patient_id)

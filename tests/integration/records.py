@@ -17,6 +17,9 @@ LOADED = frozenset(
     {
         "AllergyIntolerance",
         "Condition",
+        "Device",
+        "DeviceUseStatement",
+        "FamilyMemberHistory",
         "Medication",
         "MedicationAdministration",
         "MedicationRequest",

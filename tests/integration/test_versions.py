@@ -24,12 +24,13 @@ VERSIONS = ("R5", "STU3", "DSTU2")
 
 NUMBERS: Mapping[str, str] = {"R5": "5.0.", "STU3": "3.0.", "DSTU2": "1.0."}
 
-# What each version does not take of our searches, which are R4: R5 sorts administrations otherwise, STU3 has
+# What each version does not take of our searches, which are R4: R5 sorts administrations otherwise, calls the
+# use of a device by another name and does not say there whose a device is, STU3 has
 # no ServiceRequest, DSTU2 knows another form of `_sort` and other types.
 REFUSED: Mapping[str, set[str]] = {
-    "R5": {"ironAdministrations"},
+    "R5": {"ironAdministrations", "deviceUse", "devices"},
     "STU3": {"ironOrders"},
-    "DSTU2": set(OWN_KEYS) - {"patient", "conditions", "allergies"},
+    "DSTU2": set(OWN_KEYS) - {"patient", "conditions", "allergies", "familyHistory", "deviceUse", "devices"},
 }
 
 

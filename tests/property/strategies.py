@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.builders import OWN_KEYS, Fact
-from tests.vocabulary import DIAGNOSES, MEDICINES, ORDERS
+from tests.vocabulary import ANSWERS, DIAGNOSES, MEDICINES, ORDERS
 
 DAYS = st.dates(min_value=date(2025, 6, 1), max_value=date(2026, 11, 25))
 PATIENTS = st.fixed_dictionaries(
@@ -40,6 +40,47 @@ _STATEMENT = st.builds(
     _PERIOD,
 )
 
+_HABITS = st.one_of(
+    _named(
+        "smoking",
+        st.fixed_dictionaries({"value": st.sampled_from(sorted(ANSWERS)), "date": DAYS}),
+    ),
+    _named("AUDIT-C", st.fixed_dictionaries({"value": st.integers(0, 13), "date": DAYS})),
+    _named("drinks per day", st.fixed_dictionaries({"value": st.integers(0, 5), "date": DAYS})),
+    _named(
+        "caffeine intake",
+        st.fixed_dictionaries({"date": DAYS, "said": st.sampled_from(["none", "daily", "perhaps"])}),
+    ),
+    _named("slept", st.lists(st.integers(3, 10), max_size=8)),
+    _named("severity", st.fixed_dictionaries({"value": st.integers(0, 45), "date": DAYS})),
+    _named("gene studied", st.fixed_dictionaries({"said": st.sampled_from(["MEIS1", "BRCA1"])})),
+)
+_CHEMISTRY = st.one_of(
+    _result("vitamin D", 5, 60),
+    _result("vitamin B12", 100, 500),
+    _result("folate", 1, 12),
+    _result("TSH", 1, 20),
+    _result("HbA1c", 4, 9),
+    _result("phosphate", 1, 5),
+)
+_AIRWAY = st.one_of(
+    _named("device use", st.fixed_dictionaries({"displayed": st.just("CPAP")}, optional={"until": DAYS})),
+    _named("procedure", st.fixed_dictionaries({"snomed": st.just("47545007"), "date": DAYS})),
+    st.just({"device": {"snomed": "702172008"}}),
+)
+MINOR: st.SearchStrategy[Fact] = st.one_of(
+    _HABITS,
+    _CHEMISTRY,
+    _named(
+        "diagnosis",
+        st.fixed_dictionaries(
+            {"code": st.sampled_from(["F11.23", "F17.210", "G43.909", "I10", "I50.9", "J44.9", "Z72.820"])}
+        ),
+    ),
+    _named("takes", st.sampled_from(["caffeine", "nicotine", "levothyroxine"])),
+)
+"""Facts that can only add a line to a card, whatever else the record holds."""
+
 FACTS: st.SearchStrategy[Fact] = st.one_of(
     st.sampled_from(["RLS", "RLS", "PLMD"]),
     _named("RLS", st.fixed_dictionaries({"verification": _VERIFICATION})),
@@ -59,6 +100,13 @@ FACTS: st.SearchStrategy[Fact] = st.one_of(
     ),
     _named("allergy", st.fixed_dictionaries({"drug": st.just("ferric carboxymaltose")})),
     _named("family", st.fixed_dictionaries({"relation": st.sampled_from(["father", "aunt"])})),
+    _named(
+        "pregnancy test",
+        st.fixed_dictionaries({"said": st.sampled_from(["Positive", "negative", "unclear"]), "date": DAYS}),
+    ),
+    _HABITS,
+    _CHEMISTRY,
+    _AIRWAY,
 )
 
 RECORDS = st.lists(FACTS, max_size=8)

@@ -26,7 +26,7 @@ from tests.builders import (
     with_oid_systems,
 )
 from tests.harness import Reply, service_in
-from tests.property.strategies import JSON_VALUES, PATIENTS, RECORDS, SEARCHES
+from tests.property.strategies import JSON_VALUES, MINOR, PATIENTS, RECORDS, SEARCHES
 
 LONGEST_SUMMARY = 139
 PMOL_PER_NANOGRAM = Decimal("2.247")  # one ng/mL of ferritin
@@ -148,6 +148,14 @@ def test_adding_an_unrelated_search_changes_nothing(record: list[Fact], of: Json
         "provider": {"resourceType": "Practitioner"},
     }
     assert call(more).raw == call(sent).raw
+
+
+@quick
+@given(record=RECORDS, of=PATIENTS, extra=MINOR)
+def test_a_factor_of_habits_heart_lung_or_vitamins_never_changes_which_cards_come(
+    record: list[Fact], of: Json, extra: Fact
+) -> None:
+    assert shown(call(prefetch([*record, extra], of=of))) == shown(call(prefetch(record, of=of)))
 
 
 # --------------------------------------------------------------------------- less data never means "absent"

@@ -64,7 +64,7 @@ EXACT_FACTORS = frozenset(
 SCENARIO_PARTS = frozenset(
     {"case", "title", "patient", "record", "sends", "sends only", "shape", "screening", "expect", "explains"},
 )
-EXPECT_PARTS = frozenset({"answer", "rls", "factors", "not present", "unknown", "cards"})
+EXPECT_PARTS = frozenset({"answer", "rls", "factors", "not present", "absent", "unknown", "cards"})
 CARD_PARTS = frozenset(
     {"indicator", "starts", "shows", "hides", "suggests", "lines", "not checked", "not checked includes"},
 )
@@ -320,6 +320,8 @@ def _check_assessment(findings: Findings, assessment: Assessment) -> None:
         findings.check("factors too many", [], sorted((present - wanted) & EXACT_FACTORS))
     for factor in expect.get("not present", []):
         findings.need(factor not in present, f"{factor} must not be present")
+    for factor in expect.get("absent", []):
+        findings.need(factor in by_presence[Presence.ABSENT], f"{factor} must be absent")
     for factor in expect.get("unknown", []):
         findings.need(factor in by_presence[Presence.UNKNOWN], f"{factor} must be unknown")
     if findings.scenario.status == 200:

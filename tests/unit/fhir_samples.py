@@ -31,6 +31,12 @@ OWN_KEYS = {
     "procedures": "procedures",
     "allergies": "allergies",
     "ironOrders": "ironOrders",
+    "familyHistory": "familyHistory",
+    "metabolicResults": "metabolicResults",
+    "socialHistory": "socialHistory",
+    "sleepDuration": "sleepDuration",
+    "deviceUse": "deviceUse",
+    "devices": "devices",
 }
 
 ANSWERED, CUT_OFF = NeedState.ANSWERED, NeedState.CUT_OFF

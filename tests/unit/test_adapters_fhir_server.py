@@ -516,7 +516,7 @@ def test_a_server_that_may_not_be_asked_has_no_version(stub: FhirStub) -> None:
 def test_searches_run_beside_each_other(stub: FhirStub) -> None:
     stub.latency = 0.3
     started = time.monotonic()
-    answers = fetch(stub, *(Search(str(number), "Condition") for number in range(12)), budget=3)
+    answers = fetch(stub, *(Search(str(number), "Condition") for number in range(18)), budget=3)
     assert time.monotonic() - started < 1.5
     assert all(answer.problem is None for answer in answers)
 

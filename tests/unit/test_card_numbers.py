@@ -101,6 +101,7 @@ TABLE: Mapping[tuple[str, str], Limit | str] = {
     ("lines.toml", "300"): limit("ferritin.studied_upper"),
     ("lines.toml", "1.5"): limit("ferritin.near_threshold_percent"),
     ("lines.toml", "75"): limit(ADULT),
+    ("lines.toml", "40"): "the highest total of the international restless legs scale",
     ("lines.toml", "121"): limit("ferritin.assay_roche"),
     ("lines.toml", "24 hours"): limit("draw.without_iron"),
     ("lines.toml", "6 weeks"): limit("window.postpartum"),

@@ -9,7 +9,6 @@ from cds_service.clinical.facts import (
     Analyte,
     ConditionFact,
     Facts,
-    Interval,
     IronSearch,
     Need,
     NeedState,
@@ -21,6 +20,7 @@ from cds_service.clinical.facts import (
     Source,
     Verification,
 )
+from cds_service.clinical.interval import Interval
 from cds_service.knowledge import load
 
 TODAY = date(2026, 11, 22)

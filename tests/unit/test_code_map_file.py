@@ -106,9 +106,14 @@ def test_one_code_may_be_a_test_an_order_and_a_medicine() -> None:
         (row(system="urn:oid:2.16.840.1.113883.6.1"), "line 2: system: a code of a standard system"),
         (
             row(target_system="RxNorm", target_code="36437"),
-            "line 2: target_system: must be LOINC for kind lab",
+            "line 2: target_system: must be LOINC or rls-iron-cds for kind lab",
         ),
         (row(target_system=""), "line 2: target_system: must be LOINC"),
+        (row(target_system="rls-iron-cds", target_code="2276-4"), "line 2: target_code: is not known"),
+        (
+            row(target_system="rls-iron-cds", target_code="caffeine-intake", unit="cups"),
+            "line 2: unit: caffeine intake has none",
+        ),
         (row(kind="medicine"), "line 2: target_system: must be RxNorm or ATC for kind medicine"),
         (row(kind="problem"), "line 2: target_system: must be SNOMED CT or ICD-10-CM for kind problem"),
         (row(target_code=""), "line 2: target_code: is not known to the knowledge base as the result"),

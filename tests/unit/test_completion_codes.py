@@ -41,8 +41,12 @@ def test_without_local_codes_the_searches_are_those_of_the_prefetch() -> None:
     assert asked({}) == {key: search(key, TEMPLATES[key], "p1") for key in PREFETCH_NEEDS}
 
 
-@pytest.mark.parametrize("analyte", Analyte)
-def test_every_analyte_has_a_search(analyte: Analyte) -> None:
+def test_genes_are_never_asked_for() -> None:
+    assert asked({Analyte.GENE: ((LAB, "X"),)}) == asked({})
+
+
+@pytest.mark.parametrize("analyte", [one for one in Analyte if one is not Analyte.GENE])
+def test_every_other_analyte_has_a_search(analyte: Analyte) -> None:
     codes = [dict(one.parameters).get("code", "") for one in asked({analyte: ((LAB, "X"),)}).values()]
     assert sum(code.endswith(f",{LAB}|X") for code in codes) == 1
 

@@ -80,6 +80,9 @@ def asked(release: FhirVersion, key: str) -> tuple[str, dict[str, str]]:
         ),
         (R5, "ironAdministrations", "MedicationAdministration", {"status": "completed", "_sort": "-date"}),
         (R5, "procedures", "Procedure", {"_sort": "-date"}),
+        (R5, "deviceUse", "DeviceUsage", {}),
+        (R4, "familyHistory", "FamilyMemberHistory", {}),
+        (STU3, "devices", "Device", {}),
     ],
 )
 def test_a_search_is_put_in_the_words_of_a_release(
@@ -171,7 +174,10 @@ OLD_TYPES = frozenset(
     {
         "AllergyIntolerance",
         "Condition",
+        "Device",
+        "DeviceUseStatement",
         "DiagnosticOrder",
+        "FamilyMemberHistory",
         "MedicationAdministration",
         "MedicationOrder",
         "MedicationStatement",
@@ -205,7 +211,7 @@ def test_a_release_that_the_prefetch_shows_is_asked_in_its_words_at_once() -> No
 
 TYPES = frozenset(search(key, text, "p1").resource_type for key, text in templates(load()).items())
 PATIENT = {"resourceType": "Patient", "id": "p1"}
-IN_R5 = {"medicationStatements", "ironTreatmentStatements", "ironTreatmentRequests"}
+IN_R5 = {"medicationStatements", "ironTreatmentStatements", "ironTreatmentRequests", "deviceUse"}
 
 
 def test_an_empty_answer_to_statuses_that_a_release_does_not_have_is_not_believed() -> None:
@@ -273,7 +279,8 @@ def test_the_version_is_asked_only_where_it_could_change_a_search() -> None:
         completed(server, prefetch if missing == "patient" else {**prefetch, "patient": PATIENT})
         assert len(server.rounds) == 1
         asked[missing] = server.questions
-    assert {key for key, count in asked.items() if not count} == {"patient", "conditions", "allergies"}
+    alike = {"patient", "conditions", "allergies", "familyHistory", "devices"}
+    assert {key for key, count in asked.items() if not count} == alike
 
 
 def test_a_client_that_names_the_release_spares_the_server_the_question() -> None:

@@ -15,7 +15,6 @@ from cds_service.clinical.facts import (
     Analyte,
     Certainty,
     FamilyFact,
-    Interval,
     IssueKind,
     Result,
     ResultNote,
@@ -23,6 +22,7 @@ from cds_service.clinical.facts import (
     Source,
     Unreadable,
 )
+from cds_service.clinical.interval import Interval
 from cds_service.fhir import lean
 from cds_service.fhir.needs import Item, Salvaged
 from cds_service.fhir.observations import ObservationReader

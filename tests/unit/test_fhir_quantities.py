@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.clinical.facts import Analyte, Interval, ResultNote, Unreadable
+from cds_service.clinical.facts import Analyte, ResultNote, Unreadable
+from cds_service.clinical.interval import Interval
 from cds_service.fhir import lean
 from cds_service.fhir.quantities import (
     CLEANED_QUOTED,

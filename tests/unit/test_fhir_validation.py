@@ -173,10 +173,30 @@ def test_clean_up_leaves_the_original_alone() -> None:
     assert json.dumps(resource) == before
 
 
-def test_warming_up_builds_every_model() -> None:
+def test_warming_up_builds_every_model_but_those_of_devices() -> None:
     warm_up()
     loaded = {name for name in sys.modules if name.startswith("fhir.resources.R4B.")}
-    assert {f"fhir.resources.R4B.{name.lower()}" for name in READ_TYPES} <= loaded
+    warm = READ_TYPES - {"Device", "DeviceUseStatement"}
+    assert {f"fhir.resources.R4B.{name.lower()}" for name in warm} <= loaded
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        {"resourceType": "DeviceUseStatement", "device": {"reference": "Device/d1"}, "subject": subject()},
+        {
+            "resourceType": "DeviceUseStatement",
+            "status": "active",
+            "subject": subject(),
+            "device": {"display": "CPAP"},
+            "timingPeriod": {"start": "2024"},
+        },
+        {"resourceType": "Device", "status": "active", "type": {"text": "CPAP"}},
+    ],
+)
+def test_devices_are_validated_too(resource: Json) -> None:
+    assert verdict(resource).is_valid
+    assert not verdict(resource | {"status": "worn out"}).is_valid
 
 
 @pytest.mark.parametrize("resource", [*(r for r, _ in CLEANED), *REFUSED])

@@ -23,18 +23,36 @@ BASIS = basis_of(load())
 EACH_CARD = pytest.mark.parametrize("key", list(CardKey), ids=str)
 # Limits that change words or lines on cards, never which card is shown; or that no rule compares with.
 WORDS_ONLY = {
+    "alcohol.drinks.female",
+    "alcohol.drinks.male",
+    "alcohol.score.female",
+    "alcohol.score.male",
+    "b12.low",
     "draw.without_iron",
     "ferritin.assay_note_upper",
     "ferritin.assay_roche",
     "ferritin.near_threshold_percent",
     "ferritin.search_cause",
+    "folate.low",
     "hb.anaemia.female",
     "hb.anaemia.male",
     "hb.anaemia.pregnant",
+    "hba1c.diabetes",
     "iron.oral.dose",
+    "phosphate.low",
+    "sleep.short",
+    "sleep.values",
+    "tsh.high",
+    "vitamin_d.low",
     "window.confirm_entry",
+    "window.hba1c",
+    "window.lifestyle",
+    "window.nutrition",
+    "window.phosphate",
     "window.postpartum",
+    "window.pregnancy.test",
     "window.repeat_after_inflammation",
+    "window.sleep",
 }
 
 
@@ -119,6 +137,15 @@ NEAR_A_LIMIT: list[tuple[list[Fact], Json]] = [
             {"eGFR": {"value": 59, "date": "2026-11-01"}},
             {"eGFR": {"value": 59, "date": "2026-08-03"}},
             {"takes": {"drug": "sertraline"}},
+        ],
+        {},
+    ),
+    # positive airway pressure exactly 180 days ago, and one of the two findings that screening needs
+    (
+        [
+            {"diagnosis": "G47.33"},
+            {"diagnosis": "G62.9"},
+            {"procedure": {"snomed": "47545007", "date": "2026-05-26"}},
         ],
         {},
     ),

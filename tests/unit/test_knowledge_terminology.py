@@ -207,6 +207,16 @@ def test_canonical_units() -> None:
         "crp": "mg/L",
         "haemoglobin": "g/dL",
         "egfr": "mL/min/1.73m2",
+        "hba1c": "%",
+        "b12": "pg/mL",
+        "folate": "ng/mL",
+        "vitamin d": "ng/mL",
+        "tsh": "mIU/L",
+        "phosphate": "mg/dL",
+        "alcohol score": "1",
+        "drinks per day": "drinks/d",
+        "sleep duration": "h",
+        "severity score": "1",
     }
     for analyte, canonical in spelled.items():
         found = TERMS.unit(analyte, canonical)

@@ -79,7 +79,8 @@ def test_only_verified_rows_are_written(tmp_path: Path) -> None:
     assert "sleep_deprivation" not in conditions
     assert [m["code"] for m in conditions["rls"]] == ["G25.81"]
     assert [m["code"] for m in conditions["pregnancy_chapter"]] == ["O"]
-    assert observations.keys() == {"ferritin", "ferritin_unconfirmed"}
+    added = {"phosphate", "phosphate_molar", "gene_studied"}
+    assert observations.keys() == {"ferritin", "ferritin_unconfirmed"} | added
     assert "display" not in observations["ferritin_unconfirmed"][0]
     assert "12345678901" not in files["valuesets/observations.json"]
 

@@ -133,8 +133,14 @@ def test_names_in_texts(text: str, found: list[str]) -> None:
         ("Multivitamin without iron", {}),
         ("ferrous fumarate with folic acid", {"ferrous fumarate": {"ORAL_IRON"}}),
         ("Junel Fe 1/20", {"ferrous fumarate": {"IRON_IN_CONTRACEPTIVE_PACK"}}),
-        ("Norethindrone-Eth Estradiol-Fe", {"ferrous fumarate": {"IRON_IN_CONTRACEPTIVE_PACK"}}),
-        ("norethindrone-ethinyl estradiol-iron", {"iron": {"IRON_IN_CONTRACEPTIVE_PACK"}}),
+        (
+            "Norethindrone-Eth Estradiol-Fe",
+            {"ferrous fumarate": {"IRON_IN_CONTRACEPTIVE_PACK"}, "estradiol": {"ESTROGEN"}},
+        ),
+        (
+            "norethindrone-ethinyl estradiol-iron",
+            {"iron": {"IRON_IN_CONTRACEPTIVE_PACK"}, "ethinyl estradiol": {"ESTROGEN"}},
+        ),
         ("norethindrone 0.35 mg", {}),
         ("iron sucrose 200 mg IV", {"iron sucrose": {"IV_IRON"}}),
         ("iron-dextran", {"iron dextran": {"IV_IRON"}}),

@@ -12,10 +12,20 @@ import pytest
 from cds_service.assess import RequiredDataMissing
 from cds_service.clinical.assessment import CardKey, Policy
 from cds_service.clinical.evaluate import evaluate
-from cds_service.clinical.facts import Facts, IronSearch, MedicineFact, MedicineKind, Need, NeedState
+from cds_service.clinical.facts import (
+    Analyte,
+    DeviceFact,
+    Facts,
+    IronSearch,
+    MedicineFact,
+    MedicineKind,
+    Need,
+    NeedState,
+    Result,
+)
 from cds_service.knowledge import load
-from cds_service.onboarding.card_needs import CARD_NEEDS, REQUIRED
-from cds_service.onboarding.tally import ASKED, IRON
+from cds_service.onboarding.card_needs import CARD_NEEDS, OPTIONAL, REQUIRED
+from cds_service.onboarding.tally import ASKED, CONTEXT, IRON, METABOLIC, SLEEP, SOCIAL
 from tests.builders import TODAY
 from tests.harness import service_in
 from tests.scenarios.test_scenarios import SCENARIOS
@@ -29,10 +39,10 @@ def without(facts: Facts, need: Need) -> Facts:
     lost: dict[Need, dict[str, object]] = {
         Need.PATIENT: {"patient": None},
         Need.IRON_RESULTS: {
-            "results": tuple(result for result in facts.results if result.analyte not in IRON),
+            "results": _results_without(facts, IRON),
             "iron_searches": dict.fromkeys(IronSearch, NeedState.FAILED),
         },
-        Need.CONTEXT_RESULTS: {"results": tuple(one for one in facts.results if one.analyte in IRON)},
+        Need.CONTEXT_RESULTS: {"results": _results_without(facts, CONTEXT)},
         Need.CONDITIONS: {"conditions": ()},
         Need.MEDICATION_STATEMENTS: {"medicines": _other(facts, MedicineKind.STATEMENT, "active")},
         Need.MEDICATION_REQUESTS: {"medicines": _other(facts, MedicineKind.REQUEST, "active")},
@@ -46,8 +56,23 @@ def without(facts: Facts, need: Need) -> Facts:
         Need.PROCEDURES: {"procedures": ()},
         Need.ALLERGIES: {"allergies": ()},
         Need.IRON_ORDERS: {"orders": ()},
+        Need.FAMILY_HISTORY: {"family": ()},
+        Need.METABOLIC_RESULTS: {"results": _results_without(facts, METABOLIC)},
+        Need.SOCIAL_HISTORY: {"results": _results_without(facts, SOCIAL)},
+        Need.SLEEP: {"results": _results_without(facts, SLEEP)},
+        Need.DEVICE_USE: {"devices": _devices(facts, are_uses=False)},
+        Need.DEVICES: {"devices": _devices(facts, are_uses=True)},
     }
     return replace(facts, needs={**facts.needs, need: NeedState.FAILED}, **lost[need])
+
+
+def _results_without(facts: Facts, analytes: frozenset[Analyte]) -> tuple[Result, ...]:
+    return tuple(one for one in facts.results if one.analyte not in analytes)
+
+
+def _devices(facts: Facts, *, are_uses: bool) -> tuple[DeviceFact, ...]:
+    """Return the devices that were read from uses, or those that were read from devices themselves."""
+    return tuple(one for one in facts.devices if (one.source.resource_type != "Device") is are_uses)
 
 
 def _other(facts: Facts, kind: MedicineKind, status: str) -> tuple[MedicineFact, ...]:
@@ -109,3 +134,9 @@ def test_a_card_needs_what_changes_it(key: CardKey) -> None:
 def test_missing_data_is_a_card_only_where_the_diagnosis_is_known() -> None:
     assert CARD_NEEDS[CardKey.DATA_01] == (Need.CONDITIONS,)
     assert Need.CONDITIONS in effects()[CardKey.DATA_01]
+
+
+def test_what_is_optional_is_never_required() -> None:
+    needs = {need for key, needs in CARD_NEEDS.items() if key is not CardKey.SCREEN_01 for need in needs}
+    assert not set(OPTIONAL) & needs
+    assert set(OPTIONAL) < set(ASKED)

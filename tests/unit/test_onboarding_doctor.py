@@ -82,7 +82,8 @@ def test_a_server_on_which_all_works(stub: FhirStub) -> None:
     assert {one["key"] for one in report["searches"] if one["byService"]} == {
         *("patient", "ironResults", "contextResults", "conditions", "medicationStatements"),
         *("medicationRequests", "ironTreatmentStatements", "ironTreatmentRequests", "ironAdministrations"),
-        *("procedures", "allergies", "ironOrders"),
+        *("procedures", "allergies", "ironOrders", "familyHistory", "metabolicResults", "socialHistory"),
+        *("sleepDuration", "deviceUse", "devices"),
     }
     assert row(report, "searches", key="ironResults")["statuses"] == {"200": 2}
     assert row(report, "searches", key="ironResults")["entries"] == 2
@@ -320,7 +321,8 @@ def test_a_search_that_has_to_be_posted_is_a_note(stub: FhirStub) -> None:
     assert row(report, "searches", key="ironResults")["fallbacks"] == {"posted to _search": 2}
     assert row(report, "searches", key="ironResults")["statuses"] == {"200": 2, "414": 2}
     assert told(report, "fallback") == [
-        "Not answered at the first try, then posted to _search: ironResults, contextResults. "
+        "Not answered at the first try, then posted to _search: ironResults, contextResults,"
+        " metabolicResults. "
     ]
 
 
@@ -629,6 +631,12 @@ def test_every_kind_of_record_is_told_in_words_of_the_knowledge_base() -> None:
         {"procedure": {"snomed": "265764009", "date": "2026-10-05"}},
         {"allergy": {"drug": "ferrous sulfate"}},
         {"order": {"test": "ferritin", "authored": "2026-11-20"}},
+        {"family": {"relation": "mother"}},
+        {"TSH": 3},
+        {"smoking": "former smoker"},
+        {"slept": [7]},
+        {"device": {"snomed": "702172008"}},
+        {"device use": {"displayed": "CPAP"}},
     ]
     with fhir_stub(chart("p1", facts)) as stub:
         report = examined(stub)
@@ -641,6 +649,8 @@ def test_every_kind_of_record_is_told_in_words_of_the_knowledge_base() -> None:
         ("procedure", "dialysis_procedure"),
         ("allergy", "iron"),
         ("order", "iron test"),
+        ("relative", "rls"),
+        ("device", "positive_airway_pressure"),
     }
     assert all(one["found"] == 1 for one in report["needs"] if one["need"] != "medicationRequests")
     known = {(one["resourceType"], one["codes"], one["known"]) for one in report["codeSystems"]}

@@ -137,6 +137,9 @@ def test_a_registration_is_filled_in() -> None:
         "patient/Procedure.read",
         "patient/AllergyIntolerance.read",
         "patient/ServiceRequest.read",
+        "patient/FamilyMemberHistory.read",
+        "patient/DeviceUseStatement.read",
+        "patient/Device.read",
         "patient/Medication.read",
     ]
     for link in SHARED["links"].values():

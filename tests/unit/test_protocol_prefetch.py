@@ -7,7 +7,7 @@ import pytest
 from cds_service.clinical.facts import Need
 from cds_service.protocol.prefetch import PREFETCH_NEEDS, prefetch_templates
 
-TEMPLATES = prefetch_templates(("2276-4", "2502-3"), ("718-7",))
+TEMPLATES = prefetch_templates({"ironResults": ("2276-4", "2502-3"), "contextResults": ("718-7",)})
 # The R4 search parameters that are tokens, and the one date parameter to sort by, for each type asked for.
 TOKENS = {
     "Observation": {"code"},
@@ -18,6 +18,9 @@ TOKENS = {
     "Procedure": set(),
     "AllergyIntolerance": set(),
     "ServiceRequest": {"status"},
+    "FamilyMemberHistory": set(),
+    "DeviceUseStatement": set(),
+    "Device": set(),
 }
 SORTS = {
     "Observation": "-date",
@@ -36,7 +39,7 @@ def parameters(template: str) -> list[tuple[str, str]]:
 
 def test_there_is_a_template_for_every_key_and_a_key_for_every_need() -> None:
     assert set(TEMPLATES) == set(PREFETCH_NEEDS)
-    assert set(PREFETCH_NEEDS.values()) == {need.value for need in Need} - {Need.FAMILY_HISTORY.value}
+    assert set(PREFETCH_NEEDS.values()) == {need.value for need in Need}
 
 
 def test_the_patient_is_read_by_id() -> None:
@@ -72,7 +75,7 @@ def test_observations_list_their_codes() -> None:
     assert dict(parameters(TEMPLATES["contextResults"]))["code"] == "http://loinc.org|718-7"
 
 
-@pytest.mark.parametrize("key", ["conditions", "allergies"])
+@pytest.mark.parametrize("key", ["conditions", "allergies", "familyHistory", "deviceUse", "devices"])
 def test_what_matters_whatever_its_status_is_only_counted(key: str) -> None:
     assert {name for name, _ in parameters(TEMPLATES[key])} == {"patient", "_count"}
 
