@@ -84,7 +84,7 @@ def test_evaluate_explains() -> None:
     result = run("evaluate", fixture("readme-patient"), "--explain")
     assert result.exit_code == 0
     for heading in (
-        "Restless legs syndrome: documented; contributing factors found",
+        "Restless legs syndrome: documented; patient group: adult; contributing factors found",
         "Factors present",
         "Factors unknown",
         "Cards not shown",

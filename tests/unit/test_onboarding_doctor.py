@@ -320,12 +320,8 @@ def test_a_search_that_has_to_be_posted_is_a_note(stub: FhirStub) -> None:
     report = examined(stub)
     assert row(report, "searches", key="ironResults")["fallbacks"] == {"posted to _search": 2}
     assert row(report, "searches", key="ironResults")["statuses"] == {"200": 2, "414": 2}
-    assert told(report, "fallback") == [
-        (
-            "Not answered at the first try, then posted to _search: ironResults, contextResults,"
-            " metabolicResults. "
-        )
-    ]
+    keys = "ironResults, contextResults, metabolicResults"
+    assert told(report, "fallback") == [f"Not answered at the first try, then posted to _search: {keys}. "]
 
 
 def test_a_sort_order_that_is_refused_is_a_note(stub: FhirStub) -> None:
