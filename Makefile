@@ -28,7 +28,7 @@ CORE := cds_service/clinical/*,cds_service/knowledge/*,cds_service/protocol/*
 # Two workers halve the time on two cores; `make test PYTEST_WORKERS=0` runs in one process.
 PYTEST_WORKERS ?= 2
 
-.PHONY: help install serve test test-zone crosscheck integration integration-table browser sample-fhir check format bench bench-check image wheel sbom lock docs clean
+.PHONY: help install serve test test-zone crosscheck validate-fhir integration integration-table browser sample-fhir check format bench bench-check image wheel sbom lock docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -60,7 +60,11 @@ $(CROSSCHECK_STAMP): $(CROSSCHECK)/package-lock.json
 	@touch $@
 
 crosscheck: $(STAMP) $(CROSSCHECK_STAMP) ## Compare the cards with a second implementation of the rules, in CQL (needs Node 20 and npm)
+	$(BIN)/python -m tests.published.conditions
 	$(BIN)/python -m tests.crosscheck.run --patients $(PATIENTS) --seed $(SEED)
+
+validate-fhir: $(STAMP) ## Validate the published FHIR resources with HAPI's validator (needs Java 17 and Maven)
+	$(BIN)/python -m tests.published.validate
 
 integration: $(STAMP) ## Run the tests against a real FHIR server (needs Java 17 and Maven)
 	$(BIN)/python -m pytest -q -m integration tests/integration

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -19,7 +20,7 @@ from cds_service.adapters.quiet import NothingKnown
 from cds_service.adapters.rate_limit import TokenBuckets
 from cds_service.assess import Answer, PatientView
 from cds_service.assess import assess as assess_patient
-from cds_service.clients import Clients
+from cds_service.clients import Clients, packaged_profile
 from cds_service.completion import Completion
 from cds_service.fhir import warm_up
 from cds_service.knowledge import Knowledge, load
@@ -40,13 +41,17 @@ from cds_service.settings import PREFIX, Settings, SettingsError
 from cds_service.web.audit import register_audit
 from cds_service.web.auth import Anybody, Callers, TokenCallers
 from cds_service.web.basis import basis_blueprint
-from cds_service.web.discovery import SERVICE_ID, templates
+from cds_service.web.discovery import DESCRIPTION, HOOK, SERVICE_ID, TITLE, templates
 from cds_service.web.errors import register_errors
 from cds_service.web.frame import register_frame
 from cds_service.web.logs import log_event
 from cds_service.web.operations import Page, Readiness, operations_blueprint
 from cds_service.web.pages import pages_blueprint
+from cds_service.web.published import published_blueprint
 from cds_service.web.service import Assess, service_blueprint
+
+if TYPE_CHECKING:
+    from cds_service.published import Publication
 
 _SHORTEST_KEY = 32
 # Restless legs on record and nothing else: the iron results are missing.
@@ -97,6 +102,7 @@ def create_app(
         ),
     )
     app.register_blueprint(basis_blueprint(knowledge))
+    app.register_blueprint(published_blueprint(partial(publication_of, settings, knowledge)))
     off = {} if settings.snomed else {"snomed": "off"}
     versions = {"service": __version__, "knowledge": knowledge.version}
     app.register_blueprint(pages_blueprint({**versions, **off}))
@@ -313,6 +319,17 @@ def origins_for(live: LiveClients, client: ClientProfile | None) -> frozenset[st
 def load_knowledge(settings: Settings) -> Knowledge:
     """Return the packaged knowledge, without SNOMED CT where the site has no licence for it."""
     return load() if settings.snomed else without_snomed(load())
+
+
+def publication_of(settings: Settings, knowledge: Knowledge) -> "Publication":
+    """Return the knowledge as FHIR resources; the orders have the codes of the packaged profile."""
+    # Whoever asks for cards never waits for these.
+    from cds_service.basis import load_library  # noqa: PLC0415 - loaded with the first demand
+    from cds_service.published import Service, publish  # noqa: PLC0415 - the same
+
+    service = Service(SERVICE_ID, HOOK, TITLE, DESCRIPTION)
+    codings = packaged_profile(settings).order_codings
+    return publish(load_library(knowledge), settings.canonical_base, service, codings)
 
 
 def system_clock(settings: Settings) -> Clock:

@@ -136,7 +136,7 @@ class Clients:
 
 def load_clients(settings: Settings) -> Clients:
     """Return the clients of `RLS_CDS_CLIENTS`, or the packaged profile alone; raises `SettingsError`."""
-    default = _default_profile(settings)
+    default = packaged_profile(settings)
     if settings.clients is None:
         return Clients(default)
     text = read_text(settings.clients, f"{PREFIX}CLIENTS")
@@ -191,7 +191,7 @@ def _refuse_snomed(profiles: Iterable[ClientProfile]) -> None:
             )
 
 
-def _default_profile(settings: Settings) -> ClientProfile:
+def packaged_profile(settings: Settings) -> ClientProfile:
     """Return the packaged profile with what the settings decide; in production nobody unknown is screened."""
     text = files("cds_service").joinpath(_PACKAGED).read_text(encoding="utf-8")
     entry = parse_toml(_Entry, text, "The packaged profile")

@@ -19,20 +19,11 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from cds_service.knowledge.notices import NOTICES
+from cds_service.knowledge.terminology import ATC, ICD_10_CM, LOINC, RXNORM, SNOMED_CT
 from cds_service.terminology_build.naming import canonical, reduced_name
 from cds_service.terminology_build.table import Ingredient, Product, Table, brands_of, table_json
-from cds_service.terminology_build.valuesets import (
-    ATC,
-    ICD_10_CM,
-    LOINC,
-    NOTICES,
-    RXNORM,
-    SNOMED_CT,
-    Edition,
-    Row,
-    collection,
-    pretty,
-)
+from cds_service.terminology_build.valuesets import Edition, Row, collection, pretty
 
 EDITION = Edition("2026.11.1", "2026-11-22")
 DATA = Path(__file__).resolve().parent.parent / "cds_service" / "knowledge" / "data"

@@ -4,6 +4,6 @@ Nothing here is on the path of a call; `web` loads it with the first page that s
 """
 
 from cds_service.basis.attributes import source_attributes
-from cds_service.basis.pages import Library, load_library
+from cds_service.basis.pages import CardPage, Library, load_library
 
-__all__ = ["Library", "load_library", "source_attributes"]
+__all__ = ["CardPage", "Library", "load_library", "source_attributes"]

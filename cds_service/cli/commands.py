@@ -15,7 +15,14 @@ import click
 
 from cds_service import __version__
 from cds_service.adapters.clock import FixedClock
-from cds_service.app import audit_key, build_assess, load_knowledge, system_clock, warm_app
+from cds_service.app import (
+    audit_key,
+    build_assess,
+    load_knowledge,
+    publication_of,
+    system_clock,
+    warm_app,
+)
 from cds_service.assess import Answer, PatientView, RequiredDataMissing
 from cds_service.cli.audit import checked, purged, shipped
 from cds_service.cli.codes import codes_text
@@ -173,6 +180,23 @@ def knowledge_review() -> None:
     for one in found:
         click.echo(f"{one.check} {one.kind} {one.id}: {one.text} [{', '.join(one.citations) or 'no source'}]")
     click.echo(f"knowledge {base.version}: {len(found)} await clinical review")
+
+
+@knowledge.command("publish")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to."
+)
+def knowledge_publish(out: Path) -> None:
+    """Write the knowledge base as FHIR R4 resources, as /knowledge/ serves them, one file each."""
+    from cds_service.cli.publishing import write_publication  # noqa: PLC0415 - the other commands need none
+
+    settings = _settings()
+    publication = _usable(lambda: publication_of(settings, load_knowledge(settings)))
+    try:
+        count = write_publication(publication, out)
+    except OSError as error:
+        raise CommandError(f"{out} cannot be written: {error.strerror}") from None
+    click.echo(f"{count} files written to {out}, knowledge {publication.version}.")
 
 
 @main.group()

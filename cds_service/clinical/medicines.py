@@ -83,10 +83,11 @@ def _starts_later(record: MedicineFact, today: date) -> bool:
     return record.start is not None and record.start.earliest > today
 
 
-def _counts_by_route(ingredient: IngredientFact, route: Route) -> bool:
+def counts_by_route(groups: frozenset[str], route: Route) -> bool:
+    """Whether an ingredient of these groups reaches the body by this route."""
     if route in _LOCAL_ROUTES:
         return False
-    return not (route is Route.NASAL_INHALED and ingredient.groups & _NASAL_LOCAL_GROUPS)
+    return not (route is Route.NASAL_INHALED and groups & _NASAL_LOCAL_GROUPS)
 
 
 def _counts_as_antiemetic(record: MedicineFact, ingredient: IngredientFact) -> bool:
@@ -102,7 +103,7 @@ def current_medicines(facts: Facts, today: date) -> tuple[Taken, ...]:
         if weight is None:
             continue
         for ingredient in record.ingredients:
-            if _counts_by_route(ingredient, record.route) and _counts_as_antiemetic(record, ingredient):
+            if counts_by_route(ingredient.groups, record.route) and _counts_as_antiemetic(record, ingredient):
                 key = (ingredient.name, "ORAL_IRON" in _groups_of(record, ingredient))
                 by_name.setdefault(key, []).append((record, ingredient, weight))
     return tuple(_merge(name, by_name[name, is_iron]) for name, is_iron in sorted(by_name))

@@ -27,6 +27,7 @@ from cds_service.fhir.quantities import is_given, parse_number
 from cds_service.fhir.reading import ATC, RXNORM, Reading, bounded, codes_of, label, texts
 from cds_service.knowledge import DrugProduct, ProductIngredient
 from cds_service.knowledge.code_map import CodeKind
+from cds_service.knowledge.drugs import ATC_LOCAL
 
 _UNKNOWN = Route.UNKNOWN.value
 _MAYBE_CURRENT = frozenset({"active", "unknown", ""})
@@ -34,8 +35,7 @@ _NO_ORDER_INTENTS = frozenset({"proposal", "plan", "option"})
 _INPATIENT = "inpatient"
 _IV_IRON = frozenset({"IV_IRON"})
 _SWALLOWED_IRON = frozenset({"ORAL_IRON", "IRON_ANY"})
-# ATC main groups D and S and the nasal group R01 hold products that act where they are put.
-_ATC_LOCAL = (("D", Route.TOPICAL), ("S", Route.OPHTHALMIC), ("R01", Route.NASAL_INHALED))
+_ATC_LOCAL = tuple((prefix, Route(route)) for prefix, route in ATC_LOCAL)
 # In this order: "apply one patch", "oral inhalation" and "buccal tablet" name the special route first.
 _ROUTE_WORDS = tuple(
     (route, re.compile(rf"\b(?:{'|'.join(words)})\b", re.IGNORECASE))

@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 from cds_service.knowledge.folding import fold, is_foreign
 
 UNKNOWN = "unknown"
+ATC_LOCAL = (("D", "topical"), ("S", "ophthalmic"), ("R01", "nasal_inhaled"))
+"""The route of ATC main groups D and S and of the nasal group R01: their products act where they are put."""
+
 _LONGEST = 600
 _WORD = re.compile(r"[^\W\d_]+|[0-9]+(?:\.[0-9]+)?|%")
 # "St. John's" is "St Johns".

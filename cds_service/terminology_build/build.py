@@ -6,20 +6,13 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from cds_service.knowledge.notices import NOTICES
+from cds_service.knowledge.terminology import ATC, RXNORM
 from cds_service.terminology_build.release import read_release
 from cds_service.terminology_build.renewal import Renewal, Wishes, renew
 from cds_service.terminology_build.rules import load_rules
 from cds_service.terminology_build.table import Table, read_table, table_json
-from cds_service.terminology_build.valuesets import (
-    ATC,
-    NOTICES,
-    RXNORM,
-    Edition,
-    Row,
-    collection,
-    pretty,
-    read_rows,
-)
+from cds_service.terminology_build.valuesets import Edition, Row, collection, pretty, read_rows
 
 DRUGS, MEDICINES = "drugs.json", "valuesets/medicines.json"
 

@@ -6,30 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from cds_service.knowledge.notices import NOTICES
+from cds_service.knowledge.terminology import ATC
+
 BASE = "https://rls-iron-cds.example.org"
 CODE_SOURCE = f"{BASE}/StructureDefinition/code-source"
-
-ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
-SNOMED_CT = "http://snomed.info/sct"
-LOINC = "http://loinc.org"
-RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
-ATC = "http://www.whocc.no/atc"
-
-NOTICES = {
-    LOINC: (
-        "This material contains content from LOINC (http://loinc.org). LOINC is copyright Regenstrief "
-        "Institute, Inc. and the LOINC Committee and is available at no cost under the license at "
-        "http://loinc.org/license. LOINC is a registered US trademark of Regenstrief Institute, Inc."
-    ),
-    SNOMED_CT: "SNOMED CT is copyright SNOMED International; its use needs an affiliate licence.",
-    ICD_10_CM: "ICD-10-CM: US National Center for Health Statistics; release of April 1, 2026.",
-    RXNORM: (
-        "This product uses publicly available data courtesy of the U.S. National Library of Medicine (NLM), "
-        "National Institutes of Health, Department of Health and Human Services; NLM is not responsible for "
-        "the product and does not endorse or recommend this or any other product."
-    ),
-    ATC: "ATC codes: WHO Collaborating Centre for Drug Statistics Methodology; codes only, without names.",
-}
 
 
 class Row(NamedTuple):

@@ -20,6 +20,7 @@ PAGES = [
     "basis/factors",
     "basis/source-attributes",
     "basis/nothing",
+    "knowledge/",
     *(f"basis/{key.topic_code}" for key in CardKey),
 ]
 # Width and zoom: a desktop, a phone, and a desktop at a zoom of 200 % (half the pixels, twice as dense).
@@ -73,7 +74,7 @@ def test_the_checker_sees_a_fault(browser: "Browser", service: Service) -> None:
     assert found == {"color-contrast", "html-has-lang"}
 
 
-@pytest.mark.parametrize("name", ["", "basis", "basis/IRON03", "basis/nothing"])
+@pytest.mark.parametrize("name", ["", "basis", "basis/IRON03", "basis/nothing", "knowledge/"])
 def test_the_policy_lets_the_style_pass_and_nothing_else(
     browser: "Browser", service: Service, name: str
 ) -> None:

@@ -24,12 +24,12 @@ import {
 import fhir from "cql-exec-fhir";
 import cql from "cql-execution";
 
-const LIBRARIES = ["FHIRHelpers", "RLSIronTerminology", "RLSIronFacts", "RLSIronCards"];
+const LIBRARIES = ["FHIRHelpers", "RLSIronTerminology", "RLSIronFacts", "RLSIronCards", "RLSIronPlan"];
 const MAIN = "RLSIronCards";
 const AS_OF = cql.DateTime.parse("2026-11-22T12:00:00.000+00:00");
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const textOf = (name) => readFileSync(here(`cql/${name}.cql`), "utf8");
+const textOf = (name) => readFileSync(here(`../../cds_service/published/cql/${name}.cql`), "utf8");
 
 /** The only units in the libraries are months, days and hours: nothing is looked up or converted. */
 function calendarUnits() {

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from cds_service.app import load_knowledge, publication_of
+from cds_service.settings import Settings
+
 ROOT = Path(__file__).resolve().parents[2]
 # One worker builds the wheel, for all tests of the group.
 pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("wheel")]
@@ -141,6 +144,15 @@ def test_the_wheel_assesses_its_own_sample(scripts: Path, tmp_path: Path) -> Non
     assert result.returncode == 0, result.stderr
     topics = [card["source"]["topic"]["code"] for card in json.loads(result.stdout)["cards"]]
     assert topics == ["IRON03", "DRUG01"]
+
+
+def test_the_wheel_publishes_the_same_resources_as_the_checkout(scripts: Path, tmp_path: Path) -> None:
+    result = run(scripts, "knowledge", "publish", "--out", str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    settings = Settings()
+    made = publication_of(settings, load_knowledge(settings))
+    assert (tmp_path / "Bundle-knowledge.json").read_bytes() == made.bundle
+    assert len(list(tmp_path.iterdir())) == len(made.entries) + 1
 
 
 def checkout(to: Path, *, mode: int, time: int) -> Path:
