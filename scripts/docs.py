@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import evidence
+import fault_table
 import hazards
 import yaml
 from tables import shortened
@@ -162,6 +163,7 @@ def _issue(address: str) -> str:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     **evidence.PARTS,
+    **fault_table.PARTS,
     **hazards.PARTS,
     "cards": cards_part,
     "factors": factors_part,
@@ -217,6 +219,7 @@ def main() -> int:
     is_check = parser.parse_args().check
     found: list[str] = []
     found.extend(evidence.gaps())
+    found.extend(fault_table.gaps())
     found.extend(hazards.gaps())
     texts = {path: path.read_text(encoding="utf-8") for path in documents()}
     found.extend(fault for path, text in texts.items() for fault in dead_links(path, text))

@@ -5,11 +5,11 @@ migrations beside this file. Nothing in it tells who a patient is, and of a toke
 """
 
 import hashlib
-import os
 import threading
 import time
 from collections.abc import Callable
 from importlib.resources import files
+from pathlib import Path
 
 from alembic.command import upgrade
 from alembic.config import Config
@@ -97,7 +97,7 @@ def _sqlite(url: str) -> Engine:
 def _identity(engine: Engine) -> tuple[int, int] | None:
     """Return which file stands at the store's address, None where there is none."""
     try:
-        found = os.stat(engine.url.database or "")
+        found = Path(engine.url.database or "").stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino

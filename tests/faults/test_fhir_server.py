@@ -1,7 +1,8 @@
-"""The FHIR server of a call in every state that servers get into: an honest answer in time, then good ones."""
+"""The FHIR server of a call in every state that servers get into: an honest answer in time."""
 
 import json
 import logging
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cds_service.adapters import egress
 from tests.fakes.fhir_stub import FHIR_JSON, FhirStub, Reply, Seen, fhir_stub, outcome, reply
 from tests.http.test_completion import TOKEN, authorization, client, is_iron, load_fixture, post
 from tests.serving import free_port
@@ -84,6 +86,18 @@ def test_down(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str
     assert case.ask().status_code == 412
     with fhir_stub(port=port) as stub:
         Case(stub, caplog, capfd).recover()
+
+
+def test_no_name_service(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    case.stub.base = case.stub.base.replace("127.0.0.1", "localhost")
+
+    def fail(*_args: Any, **_kwargs: Any) -> None:
+        raise socket.gaierror
+
+    with monkeypatch.context() as patched:
+        patched.setattr(egress.socket, "getaddrinfo", fail)
+        assert case.ask().status_code == 412
+    case.recover()
 
 
 def test_slow_head(case: Case) -> None:
@@ -182,7 +196,7 @@ def test_another_patient_in_the_place_of_the_patient(case: Case) -> None:
 
 
 def test_fifty_thousand_entries(case: Case) -> None:
-    """The ferritin comes from the list of the newest laboratory results, where the search by code has none."""
+    """Where the search by code has no ferritin, the list of the newest laboratory results has it."""
     coded = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}}
     bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": coded}] * 50_000}
     answer = reply(bundle)

@@ -1,10 +1,9 @@
-"""The store of used tokens out of order while the service runs: nobody is let in, and all are when it is back."""
+"""The store of used tokens out of order: nobody is let in, and everybody when it is back."""
 
 import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -98,10 +97,10 @@ class Limits:
 
 
 @pytest.fixture
-def limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Limits]:
+def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
     found, make = Limits(), stores.engine_of
     monkeypatch.setattr(stores, "engine_of", lambda url: found.on(make(url)))
-    yield found
+    return found
 
 
 def test_read_only(limits: Limits, web: FlaskClient, place: Site, caplog: pytest.LogCaptureFixture) -> None:
