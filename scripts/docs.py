@@ -20,6 +20,7 @@ from typing import Any
 import evidence
 import fault_table
 import hazards
+import openapi
 import yaml
 from tables import shortened
 from tables import table as _table
@@ -191,6 +192,7 @@ def schema_of_reports() -> str:
 WHOLE: Mapping[Path, Callable[[], str]] = {
     ROOT / "cds_service" / "explain" / "schema.json": schema_of_explanations,
     ROOT / "docs" / "doctor.schema.json": schema_of_reports,
+    ROOT / "docs" / "openapi.yaml": openapi.as_yaml,
 }
 """Files that are generated as a whole."""
 
