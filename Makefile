@@ -28,7 +28,7 @@ CORE := cds_service/clinical/*,cds_service/knowledge/*,cds_service/protocol/*
 # Two workers halve the time on two cores; `make test PYTEST_WORKERS=0` runs in one process.
 PYTEST_WORKERS ?= 2
 
-.PHONY: help install serve test test-zone crosscheck validate-fhir integration integration-table browser sample-fhir check format bench bench-check image wheel sbom lock docs clean
+.PHONY: help install serve test test-zone crosscheck validate-fhir integration integration-table browser sample-fhir check format bench bench-check load load-smoke image wheel sbom lock docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -103,6 +103,16 @@ bench: $(STAMP) ## Print the performance table side by side with its yardsticks
 
 bench-check: $(STAMP) ## Fail when a CPU or memory ratio is beyond its bar times 1.5
 	$(BIN)/python bench/run.py --check
+
+# Calls a second, and for how many seconds each of the three is loaded.
+RATE ?= 50
+SECONDS_EACH ?= 60
+
+load: $(STAMP) ## Load two workers beside a Flask echo; fail on an error or a p99 of 3 times the echo's (RATE, SECONDS_EACH)
+	$(BIN)/python bench/load.py --rate $(RATE) --seconds $(SECONDS_EACH)
+
+load-smoke: $(STAMP) ## The same for ten seconds each; only an error fails it
+	$(BIN)/python bench/load.py --rate $(RATE) --seconds 10 --errors-only
 
 image: ## Build the container image, start it and fire a sample request at it (docker or buildah)
 	scripts/image.sh

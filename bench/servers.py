@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import math
 import os
 import socket
 import subprocess
@@ -9,7 +10,8 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,20 +31,31 @@ def _free_port() -> int:
 
 @dataclass
 class Server:
-    """A gunicorn server with one worker of eight threads around `variants:APP()`."""
+    """A gunicorn server, by default with one worker of eight threads, around `variants:APP()`."""
 
     app: str
-    port: int = 0
+    workers: int = 1
+    threads: int = 8
+    port: int = field(default=0, init=False)
+
+    def command(self) -> list[str]:
+        """Return what starts the server at `port`."""
+        return [
+            *(sys.executable, "-m", "gunicorn", "--config", str(HERE / "gunicorn_conf.py")),
+            *("--workers", str(self.workers), "--threads", str(self.threads)),
+            *("--bind", f"127.0.0.1:{self.port}", f"variants:{self.app}()"),
+        ]
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the environment of the server."""
+        return os.environ
 
     def __enter__(self) -> Self:
         """Start the server and wait until it answers."""
         self.port = _free_port()
-        command = [sys.executable, "-m", "gunicorn", "--config", str(HERE / "gunicorn_conf.py")]
         self._log = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
-            [*command, "--bind", f"127.0.0.1:{self.port}", f"variants:{self.app}()"],
-            cwd=HERE,
-            stderr=self._log,
+            self.command(), cwd=HERE, env=dict(self.environment()), stdout=self._log, stderr=self._log
         )
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -86,9 +99,10 @@ class Server:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
 
 
-def post(connection: http.client.HTTPConnection, body: bytes) -> bytes:
+def post(connection: http.client.HTTPConnection, body: bytes, token: str | None = None) -> bytes:
     """Return the answer's body; anything but 200 raises."""
-    connection.request("POST", PATH, body, HEADERS)
+    headers = HEADERS if token is None else {**HEADERS, "Authorization": f"Bearer {token}"}
+    connection.request("POST", PATH, body, headers)
     response = connection.getresponse()
     content = response.read()
     if response.status != http.HTTPStatus.OK:
@@ -107,12 +121,29 @@ def cpu_per_call(server: Server, body: bytes, calls: int) -> float:
     return (server.cpu_seconds() - start) / calls
 
 
-def paced_latencies(server: Server, body: bytes, *, per_second: int, seconds: int) -> list[float]:
-    """Return sorted latencies of calls that start on schedule, whether or not earlier ones have ended.
+Send = Callable[[http.client.HTTPConnection, int], None]
+"""Makes the call of a number, counted from 0, on a connection; raises where it failed."""
+FAILURES = (OSError, RuntimeError, http.client.HTTPException)
+
+
+@dataclass(frozen=True)
+class Paced:
+    """What came of calls at a fixed pace: sorted latencies in seconds, also of failed calls; and errors."""
+
+    latencies: list[float]
+    errors: list[Exception]
+
+    def quantile(self, share: float) -> float:
+        """Return the latency that a share of the calls did not exceed."""
+        return self.latencies[math.ceil(share * len(self.latencies)) - 1]
+
+
+def paced(server: Server, send: Send, *, per_second: float, seconds: float, connections: int = 8) -> Paced:
+    """Make calls that start on schedule, whether or not earlier ones have ended.
 
     A latency counts from the scheduled start, so that a stall is charged to every call that it delays.
     """
-    total = per_second * seconds
+    total = round(per_second * seconds)
     latencies = [0.0] * total
     turns = iter(range(total))
     lock = threading.Lock()
@@ -124,25 +155,23 @@ def paced_latencies(server: Server, body: bytes, *, per_second: int, seconds: in
         while True:
             with lock:
                 turn = next(turns, None)
-            if turn is None or errors:
-                return
+            if turn is None:
+                return connection.close()
             due = start + turn / per_second
             time.sleep(max(0.0, due - time.perf_counter()))
             try:
-                post(connection, body)
-            except (OSError, RuntimeError, http.client.HTTPException) as error:
+                send(connection, turn)
+            except FAILURES as error:
                 errors.append(error)
-                return
+                connection.close()  # the next call opens it again
             latencies[turn] = time.perf_counter() - due
 
-    threads = [threading.Thread(target=run) for _ in range(8)]
+    threads = [threading.Thread(target=run) for _ in range(connections)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    if errors:
-        raise errors[0]
-    return sorted(latencies)
+    return Paced(sorted(latencies), errors)
 
 
 def topics(answer: bytes) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -102,16 +103,22 @@ def assess(
     Without `completion`, or where the profile allows no server, the prefetch is all there is.
     """
     access = fhir_access(call, profile.fhir)
+    # Once: a call that lasts over midnight is answered for one day.
+    today = clock.today()
     record = read_record(
-        call, access, knowledge=knowledge, profile=profile, clock=clock, completion=completion
+        call,
+        access,
+        knowledge=knowledge,
+        profile=profile,
+        zone=clock.zone,
+        today=today,
+        completion=completion,
     )
-    record, assessment = decide(record, knowledge, clock.today(), profile.policy)
+    record, assessment = decide(record, knowledge, today, profile.policy)
     quiet_keys = frozenset(one.key for one in assessment.cards if _is_quiet(quiet, call, profile.name, one))
     explanation = None
     if call.is_explained or profile.is_explained:
-        explanation = _explanation(
-            record.facts, assessment, knowledge, clock.today(), profile.policy, quiet_keys
-        )
+        explanation = _explanation(record.facts, assessment, knowledge, today, profile.policy, quiet_keys)
     silent = Answer(
         cards=(),
         assessment=assessment,
@@ -122,14 +129,7 @@ def assess(
     )
     if assessment.outcome is Outcome.REQUIRED_DATA_MISSING:
         raise RequiredDataMissing(assessment.missing, silent)
-    context = RenderContext(
-        service_id=call.service_id,
-        hook_instance=call.hook_instance,
-        client=profile.name,
-        patient_id=call.patient_id,
-        canonical_base=canonical_base,
-        is_exposed=profile.is_exposed,
-    )
+    context = _context(call, profile, canonical_base)
     shown = tuple(
         cards.render(
             decision,
@@ -142,6 +142,17 @@ def assess(
         if decision.key not in quiet_keys
     )
     return replace(silent, cards=shown)
+
+
+def _context(call: PatientView, profile: ClientProfile, canonical_base: str) -> RenderContext:
+    return RenderContext(
+        service_id=call.service_id,
+        hook_instance=call.hook_instance,
+        client=profile.name,
+        patient_id=call.patient_id,
+        canonical_base=canonical_base,
+        is_exposed=profile.is_exposed,
+    )
 
 
 def _explanation(
@@ -164,7 +175,8 @@ def read_record(
     *,
     knowledge: Knowledge,
     profile: ClientProfile,
-    clock: Clock,
+    zone: ZoneInfo,
+    today: date,
     completion: Completion | None,
 ) -> Record:
     """Return the record of a call: its prefetch, completed from the server that may be asked."""
@@ -175,8 +187,8 @@ def read_record(
         fhir_server=call.fhir_server,
         version_hint=call.version_hint,
         knowledge=knowledge,
-        zone=clock.zone,
-        today=clock.today(),
+        zone=zone,
+        today=today,
     )
     if completion is None or access is None:
         return record
@@ -186,7 +198,7 @@ def read_record(
         completion,
         budget_ms=profile.fhir.budget_ms,
         is_of_use=lambda found: _may_change_cards(
-            evaluate(found.facts, knowledge, today=clock.today(), policy=profile.policy)
+            evaluate(found.facts, knowledge, today=today, policy=profile.policy)
         ),
     )
 

@@ -19,8 +19,10 @@ from typing import Any
 
 import evidence
 import facts
+import fault_table
 import hazards
 import limits
+import openapi
 import yaml
 from tables import shortened
 from tables import table as _table
@@ -175,6 +177,7 @@ def _issue(address: str) -> str:
 
 PARTS: Mapping[str, Callable[[], str]] = {
     **evidence.PARTS,
+    **fault_table.PARTS,
     **hazards.PARTS,
     **limits.PARTS,
     "cards": cards_part,
@@ -205,6 +208,7 @@ def schema_of_reports() -> str:
 WHOLE: Mapping[Path, Callable[[], str]] = {
     ROOT / "cds_service" / "explain" / "schema.json": schema_of_explanations,
     ROOT / "docs" / "doctor.schema.json": schema_of_reports,
+    ROOT / "docs" / "openapi.yaml": openapi.as_yaml,
 }
 """Files that are generated as a whole."""
 
@@ -233,6 +237,7 @@ def main() -> int:
     is_check = parser.parse_args().check
     found: list[str] = []
     found.extend(evidence.gaps())
+    found.extend(fault_table.gaps())
     found.extend(hazards.gaps())
     found.extend(f"docs/coverage.toml: {one}" for one in facts.problems(load(), facts.facts()))
     texts = {path: path.read_text(encoding="utf-8") for path in documents()}

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from importlib.resources import files
+from pathlib import Path
 
 from alembic.command import upgrade
 from alembic.config import Config
@@ -27,7 +28,13 @@ from sqlalchemy import (
     insert,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DisconnectionError,
+    IntegrityError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from cds_service.ports import StoreUnavailableError
@@ -44,6 +51,8 @@ USED_TOKENS = Table(
 
 _BUSY_MS = 4_000
 _PURGE_EVERY = 60.0
+# A machine's clock may be set forward and back again: what looked over was not, then.
+_KEPT_AFTER_ITS_END = 3600
 _SQLITE = "sqlite"
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
@@ -68,14 +77,30 @@ def _sqlite(url: str) -> Engine:
     engine = create_engine(url, connect_args={"timeout": _BUSY_MS / 1000})
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: object, _entry: ConnectionPoolEntry) -> None:
+    def prepare(connection: object, entry: ConnectionPoolEntry) -> None:
+        entry.info["file"] = _identity(engine)
         cursor = connection.cursor()  # type: ignore[attr-defined] # connection of the database's own library
         # Readers do not wait for the writer, and a used token survives the end of a process.
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.close()
 
+    @event.listens_for(engine, "checkout")
+    def check(_connection: object, entry: ConnectionPoolEntry, _proxy: object) -> None:
+        # A file that was removed or replaced goes on taking tokens, which no other process would ever see.
+        if entry.info["file"] != _identity(engine):
+            raise DisconnectionError
+
     return engine
+
+
+def _identity(engine: Engine) -> tuple[int, int] | None:
+    """Return which file stands at the store's address, None where there is none."""
+    try:
+        found = Path(engine.url.database or "").stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _migrations(engine: Engine) -> Config:
@@ -150,7 +175,8 @@ class SqlReplayStore:
         self._purged_at = now
         try:
             with engine.begin() as connection:
-                connection.execute(delete(USED_TOKENS).where(USED_TOKENS.c.expires_at < int(now)))
+                over = USED_TOKENS.c.expires_at < int(now) - _KEPT_AFTER_ITS_END
+                connection.execute(delete(USED_TOKENS).where(over))
         except SQLAlchemyError:
             # The token was written; what is left over goes with the next purge.
             self._purged_at = now - _PURGE_EVERY / 2

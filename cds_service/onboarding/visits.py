@@ -47,18 +47,20 @@ class Doctor:
         call = PatientView(SERVICE_ID, "doctor", patient_id, None, f"{address.origin}{address.path}")
         profile = replace(self.profile, fhir=replace(self.profile.fhir, budget_ms=self.most_ms))
         start = time.monotonic()
+        today = self.clock.today()
         record = read_record(
             call,
             self.access,
             knowledge=self.knowledge,
             profile=profile,
-            clock=self.clock,
+            zone=self.clock.zone,
+            today=today,
             completion=self.completion,
         )
         seconds = time.monotonic() - start
         seen = self.onlooker.take()
         wider = self._with_laboratory(record)
-        record, assessment = decide(record, self.knowledge, self.clock.today(), profile.policy)
+        record, assessment = decide(record, self.knowledge, today, profile.policy)
         return Visit(record, assessment, seconds, seen, wider, self.onlooker.take())
 
     def _with_laboratory(self, record: Record) -> Record:

@@ -3,6 +3,8 @@ as it is told.
 """
 
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,7 +33,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; `drip` sends the body, `head_drip` the head byte by byte with that many seconds between."""
+    """One answer; `drip` sends the body, `head_drip` the head byte by byte with that many seconds between.
+
+    One that is hung up ends in the middle of its body, one that is reset before its head.
+    """
 
     status: int = 200
     body: bytes = b"{}"
@@ -41,6 +46,7 @@ class Reply:
     head_drip: float = 0.0
     has_length: bool = True
     is_hung_up: bool = False
+    is_reset: bool = False
 
 
 def outcome(status: int, severity: str = "error", **headers: str) -> Reply:
@@ -164,7 +170,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(self.stub.answer(Seen(self.command, path, self.path, parameters, headers, body)))
 
     def _send(self, answer: Reply) -> None:
-        self.close_connection = not answer.has_length or answer.is_hung_up
+        self.close_connection = not answer.has_length or answer.is_hung_up or answer.is_reset
+        if answer.is_reset:
+            # Closed without a farewell: the other side sees a reset (socket(7), SO_LINGER).
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            return
         headers = dict(answer.headers)
         if answer.content_type is not None:
             headers.setdefault("Content-Type", answer.content_type)
@@ -200,11 +211,11 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def fhir_stub(resources: Sequence[Json] = (), **settings: Any) -> Iterator[FhirStub]:
-    """Yield a running server."""
+def fhir_stub(resources: Sequence[Json] = (), port: int = 0, **settings: Any) -> Iterator[FhirStub]:
+    """Yield a running server, on any free port unless one is given."""
     stub = FhirStub(resources=list(resources), **settings)
     handler = type("Handler", (_Handler,), {"stub": stub})
-    with _Server(("127.0.0.1", 0), handler) as server:
+    with _Server(("127.0.0.1", port), handler) as server:
         stub.base = f"http://127.0.0.1:{server.server_address[1]}{ROOT}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()

@@ -46,14 +46,16 @@ def test_two_stores_on_one_file_know_the_same_tokens(tmp_path: Path) -> None:
 
 
 def test_only_a_digest_is_kept_and_not_for_longer_than_needed(tmp_path: Path) -> None:
-    times = iter([1000.0, 1500.0, 1600.0])
+    times = iter([1000.0, 1400.0 + 3600.0, 1401.0 + 3660.0])
     place = site(tmp_path)
     store = SqlReplayStore(lambda: engine_of(place.store), now=lambda: next(times))
     store.use("https://ehr.example.org", "secret-id", until=1400)
     ((digest, until),) = rows(tmp_path / "store.db")
     assert (len(digest), until) == (64, 1400)
-    store.use("https://ehr.example.org", "later", until=1900)
-    assert [until for _, until in rows(tmp_path / "store.db")] == [1900]
+    store.use("https://ehr.example.org", "later", until=9000)
+    assert [until for _, until in rows(tmp_path / "store.db")] == [1400, 9000]
+    store.use("https://ehr.example.org", "latest", until=9100)
+    assert [until for _, until in rows(tmp_path / "store.db")] == [9000, 9100]
 
 
 def test_a_store_without_tables_is_no_store(tmp_path: Path) -> None:
