@@ -55,7 +55,7 @@ _SNOMED_EDITION = "snomed.info/sct/"
 _NOTHING: frozenset[str] = frozenset()
 # For what no standard code is known: a site's code map may name these.
 OWN = "urn:rls-iron-cds:observation"
-_OWN_CODES = {"caffeine-intake": "caffeine_intake", "irls-total": "severity_score"}
+OWN_CODES = {"caffeine-intake": "caffeine_intake", "irls-total": "severity_score"}
 
 _LONGEST_ICD = 8
 _MASS, _MOLAR = "mass", "molar"
@@ -203,7 +203,7 @@ class Terminology:
     def observation_group(self, system: str, code: str) -> str | None:
         """Return the group of an Observation code, groups that are never a result included."""
         if system == OWN:
-            return _OWN_CODES.get(code)
+            return OWN_CODES.get(code)
         return self.loinc.get(code) if system == LOINC else None
 
     def observation_group_by_text(self, text: str) -> str | None:

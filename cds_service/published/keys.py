@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from cds_service.clinical.assessment import CardKey, Order
+from cds_service.knowledge.terminology import OWN, OWN_CODES
 from cds_service.published.scheme import CODE_SOURCE, Json, Scheme
 
 ORDER_SYSTEM = "CodeSystem/order"
@@ -14,7 +15,7 @@ def order_code(order: Order) -> str:
 
 
 def code_systems(scheme: Scheme) -> Iterator[Json]:
-    """Yield the code systems of card topics, override reasons and orders."""
+    """Yield the code systems of topics, override reasons, orders, and results without a standard code."""
     library = scheme.library
     shared = library.templates.shared
     topics = {page.key.topic_code: (page.subject, page.rule.text) for page in library.cards()}
@@ -39,6 +40,15 @@ def code_systems(scheme: Scheme) -> Iterator[Json]:
             for one in Order
         },
     )
+    own = _code_system(
+        scheme,
+        "CodeSystem/observation",
+        "Results",
+        "Results for which no standard code is known; the code map of a site can name them.",
+        {code: (group.replace("_", " "), "") for code, group in OWN_CODES.items()},
+    )
+    # Code maps have named it before it was published.
+    yield {**own, "url": OWN}
 
 
 def topic(scheme: Scheme, key: CardKey) -> Json:

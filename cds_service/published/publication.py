@@ -55,7 +55,9 @@ def publish(
     """
     scheme = Scheme(base.rstrip("/"), library)
     resources = tuple(_resources(scheme, service, codings))
-    entries = [{"fullUrl": one["url"], "resource": one} for one in resources]
+    entries = [
+        {"fullUrl": scheme.canonical(one["resourceType"], one["id"]), "resource": one} for one in resources
+    ]
     bundle = {"resourceType": "Bundle", "id": "knowledge", "type": "collection", "entry": entries}
     return Publication(
         version=scheme.version,

@@ -14,7 +14,7 @@ from cds_service.clinical.medicines import counts_by_route
 from cds_service.knowledge import DrugProduct, Knowledge, ProductIngredient, Terminology
 from cds_service.knowledge.drugs import ATC_LOCAL
 from cds_service.knowledge.notices import NOTICES
-from cds_service.knowledge.terminology import ATC, ICD_10_CM, LOINC, RXNORM
+from cds_service.knowledge.terminology import ATC, ICD_10_CM, LOINC, OWN, OWN_CODES, RXNORM
 from cds_service.published.scheme import CODE_SOURCE, Json, Scheme
 
 _COLLECTIONS = ("conditions", "medicines", "observations")
@@ -52,6 +52,8 @@ def codes_read(terminology: Terminology) -> Groups:
     for code, groups in terminology.answers.items():
         for group in groups:
             found.setdefault(group, set()).add((LOINC, code))
+    for code, group in OWN_CODES.items():
+        found.setdefault(group, set()).add((OWN, code))
     return {group: frozenset(codes) for group, codes in found.items()}
 
 
@@ -67,7 +69,9 @@ def value_sets(scheme: Scheme, listed: Iterable[str]) -> Iterator[Json]:
     terminology = scheme.library.knowledge.terminology
     groups = codes_read(terminology)
     displays: dict[tuple[str, str], str] = {}
-    for group, members in _packaged().items():
+    packaged = _packaged()
+    for group in sorted(packaged.keys() | groups.keys()):
+        members = packaged.get(group, [])
         displays |= {one.key: one.display for one in members}
         codes = groups.get(group, frozenset())
         known = [one for one in members if one.key in codes]
@@ -135,6 +139,7 @@ def _value_set(
     compose: Json = {"include": list(_includes(scheme, members))}
     if excluded:
         compose["exclude"] = [{"system": ICD_10_CM, "concept": [{"code": code} for code in excluded]}]
+    notices = " ".join(NOTICES[system] for system in systems if system in NOTICES)
     return {
         **scheme.resource(
             "ValueSet",
@@ -143,11 +148,8 @@ def _value_set(
             title=title,
             description=description if members else f"{description} {_EMPTY}",
         ),
-        **(
-            {"copyright": " ".join(NOTICES[system] for system in systems), "compose": compose}
-            if members
-            else {}
-        ),
+        **({"copyright": notices} if notices else {}),
+        **({"compose": compose} if members else {}),
         "expansion": {
             "identifier": f"{scheme.canonical('ValueSet', identity)}/expansion/{scheme.version}",
             "timestamp": f"{scheme.library.knowledge.date.isoformat()}T00:00:00Z",
