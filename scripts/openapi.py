@@ -169,18 +169,20 @@ def _paths() -> Json:
                     "basisPage",
                     "A page of the public basis: a card by its key or topic code, factors, source-attributes",
                 ),
-                "parameters": [
-                    {
-                        "name": "name",
-                        "in": "path",
-                        "required": True,
-                        "schema": {"type": "string", "minLength": 1},
-                    }
-                ],
+                "parameters": [_in_path("name")],
             }
         },
         "/basis/source-attributes.json": {
             "get": _told("sourceAttributes", "The source attributes as data", {"200": {"type": "object"}})
+        },
+        "/knowledge/": {
+            "get": _published("publication", "The knowledge base as FHIR R4: a Bundle, or a page")
+        },
+        "/knowledge/{kind}/{identity}": {
+            "get": {
+                **_published("publishedResource", "One published resource, by its type and id"),
+                "parameters": [_in_path("kind"), _in_path("identity")],
+            }
         },
         "/cds-services": {
             "get": _call("discover", "CDS Hooks discovery", "Discovery", ("401", "429", "503"))
@@ -210,6 +212,20 @@ def _page(name: str, summary: str) -> Json:
         missing = _error("404")
         missing["content"][_HTML] = {"schema": {"type": "string"}}
         responses["404"] = missing
+    return {"operationId": name, "summary": summary, "responses": responses}
+
+
+def _in_path(name: str) -> Json:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+
+
+def _published(name: str, summary: str) -> Json:
+    good = _answer("FHIR R4", {"type": "object", "required": ["resourceType"]}, "application/fhir+json")
+    responses = {"200": good}
+    if name == "publication":
+        good["content"][_HTML] = {"schema": {"type": "string"}}
+    else:
+        responses["404"] = _error("404")
     return {"operationId": name, "summary": summary, "responses": responses}
 
 
