@@ -18,9 +18,10 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 STAMP := .venv/.installed
 BROWSER_STAMP := .venv/.browser
+FUZZ_STAMP := .venv/.fuzz
 CROSSCHECK := tests/crosscheck
 CROSSCHECK_STAMP := $(CROSSCHECK)/node_modules/.installed
-# Patients of `make crosscheck`; those that stand at a threshold are made in any case.
+# Patients of `make crosscheck`; those that stand at a threshold are made in any case. SEED is for all that is drawn.
 PATIENTS ?= 10000
 SEED ?= 20261122
 FHIR_PORT ?= 8181
@@ -28,7 +29,7 @@ CORE := cds_service/clinical/*,cds_service/knowledge/*,cds_service/protocol/*
 # Two workers halve the time on two cores; `make test PYTEST_WORKERS=0` runs in one process.
 PYTEST_WORKERS ?= 2
 
-.PHONY: help install serve test test-zone crosscheck validate-fhir integration integration-table browser sample-fhir check format bench bench-check load load-smoke image wheel sbom lock docs clean
+.PHONY: help install serve test test-zone crosscheck validate-fhir integration integration-table browser fuzz mutate sample-fhir check format bench bench-check load load-smoke image wheel sbom lock docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -78,6 +79,26 @@ $(BROWSER_STAMP): requirements/browser.txt $(STAMP)
 
 browser: $(BROWSER_STAMP) ## Run the tests that drive Chromium from another origin (CHROMIUM=/path names it)
 	$(BIN)/python -m pytest -q -m browser tests/browser
+
+$(FUZZ_STAMP): requirements/fuzz.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
+# Seconds for each of the three fuzzers; what they find stands in fuzz-findings/.
+FUZZ_SECONDS ?= 60
+
+fuzz: $(FUZZ_STAMP) ## Fuzz the addresses and the JSON and FHIR doors (FUZZ_SECONDS, 60 each; Linux on x86-64)
+	PYTHONPATH=scripts $(BIN)/python -m tests.fuzz.addresses --seconds $(FUZZ_SECONDS) --seed $(SEED)
+	$(BIN)/python -m tests.fuzz.doors json --seconds $(FUZZ_SECONDS) --seed $(SEED)
+	$(BIN)/python -m tests.fuzz.doors fhir --seconds $(FUZZ_SECONDS) --seed $(SEED)
+	@echo "nothing found: addresses, JSON door, FHIR door; $(FUZZ_SECONDS) seconds each"
+
+# Mutants drawn, and minutes after which no other is begun; another SEED draws others.
+SAMPLE ?= 500
+MINUTES ?= 50
+
+mutate: $(STAMP) ## Measure the tests of the core with a sample of mutants (SAMPLE, SEED, MINUTES); docs/mutation.md
+	$(BIN)/python scripts/mutate.py --sample $(SAMPLE) --seed $(SEED) --minutes $(MINUTES)
 
 sample-fhir: $(STAMP) ## Serve the sample patients as an open FHIR server, R4 and DSTU2 (FHIR_PORT, 8181)
 	exec $(BIN)/python -m tests.browser.fhir_stub --port $(FHIR_PORT)
@@ -131,5 +152,5 @@ lock: ## Write requirements/*.txt anew (needs uv)
 	scripts/lock.sh
 
 clean: ## Remove what the targets created, .venv included
-	rm -rf .venv dist .coverage .coverage.* .pytest-summary .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
+	rm -rf .venv dist .coverage .coverage.* .pytest-summary .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis fuzz-findings \
 		tests/integration/hapi/build $(CROSSCHECK)/node_modules

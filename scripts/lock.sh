@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Write requirements/{runtime,dev,browser,build,sbom}.txt anew: every package pinned with its hashes, and no index address.
+# Write requirements/{runtime,dev,browser,fuzz,build,sbom}.txt anew: every package pinned with its hashes, and no index address.
 # Needs uv. `scripts/lock.sh --upgrade` takes newer versions; without it only what must change changes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,6 +16,8 @@ compile pyproject.toml --extra dev --constraints requirements/runtime.txt --outp
 # The driver of `make browser` comes on top of the environment of the checks.
 compile pyproject.toml --extra browser --constraints requirements/dev.txt \
     --output-file requirements/browser.txt "$@"
+# So do the fuzzers of `make fuzz`.
+compile pyproject.toml --extra fuzz --constraints requirements/dev.txt --output-file requirements/fuzz.txt "$@"
 # What builds the wheel, for the image: the same versions as in the environment of the checks.
 compile - --constraints requirements/dev.txt --output-file requirements/build.txt <<<hatchling
 # What writes the bill of materials, in an environment of its own so that it does not list itself.
