@@ -4,13 +4,13 @@ docs/coverage.toml holds the facts; the states of the factors come from the scen
 writes both as tables and fails on what is missing.
 """
 
-import ast
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import proofs
 import yaml
 
 from cds_service.knowledge import Knowledge
@@ -47,25 +47,6 @@ def cases() -> Mapping[str, Mapping[str, frozenset[str]]]:
     return found
 
 
-@cache
-def functions(path: Path) -> frozenset[str]:
-    """Return the names of the tests in a file, those of classes with the class in front."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    for owner in (node for node in tree.body if isinstance(node, ast.ClassDef)):
-        names |= {f"{owner.name}::{node.name}" for node in owner.body if isinstance(node, ast.FunctionDef)}
-    return frozenset(names)
-
-
-def is_test(name: str) -> bool:
-    """Whether a test id exists: the number of a scenario case, or a file and a test in it."""
-    file, separator, function = name.partition("::")
-    if not separator:
-        return name in cases() or any(f"{name}{letter}" in cases() for letter in "abcd")
-    path = ROOT / file
-    return path.is_file() and function in functions(path)
-
-
 def knowledge_ids(knowledge: Knowledge) -> frozenset[str]:
     """Return every id that a fact may name."""
     tables: Sequence[Mapping[str, object]] = (
@@ -90,7 +71,7 @@ def problems(knowledge: Knowledge, listed: Sequence[Fact]) -> Iterator[str]:
             yield f"{name}: stands twice"
         seen.add(name)
         yield from (f"{name}: no such knowledge: {i}" for i in fact.get("knowledge", ()) if i not in known)
-        yield from (f"{name}: no such test: {t}" for t in fact.get("tests", ()) if not is_test(t))
+        yield from (f"{name}: no such test: {t}" for t in fact.get("tests", ()) if not proofs.is_proof(t))
     covered = {i for fact in listed for i in fact.get("knowledge", ())}
     yield from (f"{factor}: stands in no fact" for factor in knowledge.factors if factor not in covered)
     for factor in knowledge.factors:
