@@ -87,7 +87,13 @@ def test_the_start_page_is_plain_and_states_the_intended_use(web: Web) -> None:
     assert page.attributes["lang"] == "en"
     assert page.tags.count("h1") == page.tags.count("main") == page.tags.count("title") == 1
     assert "script" not in page.tags
-    assert set(page.links) == {"cds-services", "basis", "healthz", "https://doi.org/10.5664/jcsm.11390"}
+    assert set(page.links) == {
+        "cds-services",
+        "basis",
+        "knowledge/",
+        "healthz",
+        "https://doi.org/10.5664/jcsm.11390",
+    }
     for said in ("clinicians, who decide", "Not clinically validated", "not CE marked"):
         assert said in response.text
     for path in ("cds-services", "basis", "healthz"):

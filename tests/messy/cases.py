@@ -18,7 +18,19 @@ from tests.builders import SEARCHED_TYPE, Json, bundle, hook_request, prefetch
 FOLDER = Path(__file__).parent / "cases"
 
 PARTS = frozenset(
-    {"problem", "source", "reported", "does", "lines", "patient", "record", "prefetch", "call", "expect"}
+    {
+        "problem",
+        "source",
+        "reported",
+        "does",
+        "lines",
+        "patient",
+        "record",
+        "prefetch",
+        "leaves out",
+        "call",
+        "expect",
+    }
 )
 NEEDED = frozenset({"problem", "source", "reported", "does", "expect"})
 CALL_PARTS = frozenset({"fhirServer", "starts with"})
@@ -63,6 +75,8 @@ class Case:
         prefetched = prefetch(self.entry.get("record", ["RLS"]), of=self.entry.get("patient"))
         for key, value in self.entry.get("prefetch", {}).items():
             prefetched[key] = bundle(SEARCHED_TYPE[key], value) if isinstance(value, list) else value
+        for key in self.entry.get("leaves out", ()):
+            del prefetched[key]
         call = {k: v for k, v in self.entry.get("call", {}).items() if k != "starts with"}
         return hook_request(prefetched, **call)
 
