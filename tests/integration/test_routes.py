@@ -155,7 +155,7 @@ def test_a_result_without_a_code_is_not_found_by_our_templates(routes: Routes) -
     assert label(routes.expected(WITHOUT_CODE)) == written(WITHOUT_CODE) == "IRON03 warning, DRUG01 warning"
 
 
-@pytest.mark.parametrize("name", BRINGING)
+@pytest.mark.parametrize("name", [name for name in BRINGING if name != HABIT_WITHOUT_CODE])
 def test_the_keys_of_the_fixture_with_a_server_beside_them(routes: Routes, name: str) -> None:
     request = routes.patients[name].request
     base = routes.hapi.base()
