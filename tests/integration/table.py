@@ -21,7 +21,7 @@ cell is no route of that patient.
 | prefetch | what our templates bring from the R4 server, with that server named beside it |
 | fixture + server | the sample request's own prefetch, and the server for what is missing in it |
 | server | no prefetch at all, and an empty one |
-| one key less | mixed: the prefetch without one of our twelve keys, each in turn, and the server |
+| one key less | mixed: the prefetch without one of our keys, each in turn, and the server |
 | random part | mixed: four random parts of the prefetch, and the server |
 | R5, STU3, DSTU2 prefetch | the same record rewritten in that release, as prefetch |
 | R5, STU3, DSTU2 server | no prefetch, and a HAPI server of that release that holds the rewritten record |
