@@ -45,7 +45,7 @@ def test_a_call_is_one_event_with_its_cards_and_no_value(tmp_path: Path) -> None
     assert [one["valueString"] for one in details if one["type"] == "card"] == [answer["cards"][0]["uuid"]]
     assert event["entity"][0]["what"] == {"reference": f"Patient/{BODY['context']['patientId']}"}
     text = json.dumps(event)
-    assert all(word not in text for word in ("40", "erritin", "IRON", "G25.81"))
+    assert all(word not in text for word in ("ng/mL", "erritin", "IRON", "G25.81"))
 
 
 def test_a_412_and_a_bad_request_are_events_of_failure(tmp_path: Path) -> None:
