@@ -119,10 +119,10 @@ def _decides_alone(picture: Picture, ferritin: Result) -> bool:
 
 def _after_dose(picture: Picture, ferritin: Result) -> bool:
     """Whether any dose of IV iron, not only the last one, explains the ferritin."""
-    if ferritin.when is None:
-        return False
-    drawn, days = ferritin.when.earliest, picture.knowledge.days("window.iv_iron.overload_silence")
-    return any(dose.day <= drawn <= add_days(dose.day, days) for dose in picture.iron.doses)
+    days, when = picture.knowledge.days("window.iv_iron.overload_silence"), ferritin.when
+    return when is not None and any(
+        dose.day <= when.earliest <= add_days(dose.day, days) for dose in picture.iron.doses
+    )
 
 
 def overload_reason(picture: Picture) -> str:
