@@ -5,13 +5,13 @@ ARG BASE_IMAGE=python:3.12-slim
 FROM ${BASE_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
-COPY requirements/runtime.txt requirements/build.txt requirements/
+COPY requirements/image.txt requirements/build.txt requirements/
 # Each environment is complete before the sources come: a changed line of code does not install anew.
 # The build secrets `pip` (a pip.conf) and `ca` (certificates of an inspecting proxy) are used if given; they
 # stay out of the image.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/build-ca.pem \
     python -m venv /build && /build/bin/pip install --require-hashes -r requirements/build.txt \
-    && python -m venv /app && /app/bin/pip install --require-hashes -r requirements/runtime.txt
+    && python -m venv /app && /app/bin/pip install --require-hashes -r requirements/image.txt
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY cds_service cds_service
 COPY cards cards

@@ -18,6 +18,7 @@ from cds_service.adapters.metrics import InProcessMetrics
 from cds_service.adapters.on_demand import OnDemandSource
 from cds_service.adapters.quiet import NothingKnown
 from cds_service.adapters.rate_limit import TokenBuckets
+from cds_service.adapters.traced import NoTraces, TracedSource
 from cds_service.assess import Answer, PatientView
 from cds_service.assess import assess as assess_patient
 from cds_service.clients import Clients, packaged_profile
@@ -34,6 +35,7 @@ from cds_service.ports import (
     RecordSource,
     Refusal,
     ReplayStore,
+    Tracer,
 )
 from cds_service.profile import ClientProfile
 from cds_service.rendering import CardLibrary
@@ -69,6 +71,7 @@ def create_app(
     clock: Clock | None = None,
     metrics: Metrics | None = None,
     source: RecordSource | None = None,
+    tracer: Tracer | None = None,
     timer: Callable[[], float] = time.perf_counter,
 ) -> Flask:
     """Return the WSGI application; a collaborator that is not given is the real one.
@@ -76,10 +79,9 @@ def create_app(
     Raises `SettingsError` or the loaders' errors, so that a broken installation fails before the first call.
     """
     knowledge = load_knowledge(settings)
-    source = source or OnDemandSource()
+    tracer = tracer or tracer_of(settings)
     audit = audit_log(settings)
-    if audit is not None:
-        source = AuditedSource(source, audit, moment)
+    source = observed(source or OnDemandSource(), tracer, audit)
     live = live_clients(settings, knowledge)
     cards = CardLibrary.load(public_url=settings.public_url)
     store = replay_store(settings, live)
@@ -115,6 +117,7 @@ def create_app(
         timer=timer,
         origins=partial(origins_for, live),
         metrics=metrics,
+        tracer=tracer,
     )
     if audit is not None:
         told = f"service {__version__}, knowledge {knowledge.version} ({knowledge.hash})"
@@ -163,6 +166,23 @@ def metrics_of(settings: Settings) -> tuple[Metrics, Page | None]:
 
     metrics = PrometheusMetrics()
     return metrics, metrics.page
+
+
+def tracer_of(settings: Settings) -> Tracer:
+    """Return where the times of calls go; raises `SettingsError` where what sends them is not installed."""
+    if settings.traces is None:
+        return NoTraces()
+    try:
+        from cds_service.adapters.traces import OtlpTracer  # noqa: PLC0415 - loaded where it is on
+    except ModuleNotFoundError:
+        raise SettingsError(f"{PREFIX}TRACES needs the extra: pip install 'rls-iron-cds[traces]'") from None
+    return OtlpTracer(settings.traces, __version__)
+
+
+def observed(source: RecordSource, tracer: Tracer, audit: ChainedLog | None) -> RecordSource:
+    """Return the source with its searches timed, and written down where an audit log is kept."""
+    traced = TracedSource(source, tracer)
+    return traced if audit is None else AuditedSource(traced, audit, moment)
 
 
 def readiness_parts(

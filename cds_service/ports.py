@@ -41,6 +41,23 @@ class Metrics(Protocol):
         """Add one measured value, in the unit that the name ends in."""
 
 
+class Span(Protocol):
+    """A piece of work whose time is measured."""
+
+    def end(self, name: str, *, is_fault: bool = False, **attributes: str | float | Sequence[str]) -> None:
+        """End it under a name, with what is told of it: names of ours and counts, never patient data."""
+
+
+class Tracer(Protocol):
+    """Where the times of single calls go."""
+
+    def begin(self, *, parent: str = "", is_outgoing: bool = False) -> Span:
+        """Begin a piece of work; the ones that this thread begins before its end are parts of it.
+
+        `parent` is the caller's `traceparent` (W3C Trace Context), of which anything malformed is ignored.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class FhirAccess:
     """A FHIR server that may be asked, the token for it (None where it is open), and for whom it is asked."""

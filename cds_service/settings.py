@@ -54,6 +54,15 @@ def _servers(value: object) -> object:
     return tuple(server_address(text) for text in value.split(",") if text.strip())
 
 
+def _collector(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    address = parse_address(value.strip())
+    if address is None or (address.scheme != "https" and not address.is_loopback):
+        raise ValueError("must be the address of a collector, https or on this machine")
+    return address
+
+
 def server_address(text: str) -> ServerAddress:
     """Return the base address of a FHIR server that a site names; raises ValueError with what it takes."""
     address = parse_address(text.strip())
@@ -104,6 +113,7 @@ class Settings(BaseModel):
     audit_key_file: Path | None = None
     audit_days: int = Field(default=365, ge=1, le=36_500)
     metrics: bool = False
+    traces: Annotated[ServerAddress | None, BeforeValidator(_collector)] = None
 
     @property
     def is_exposed(self) -> bool:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Write requirements/{runtime,dev,browser,fuzz,build,sbom}.txt anew: every package pinned with its hashes, and no index address.
+# Write requirements/{runtime,image,dev,browser,fuzz,build,sbom}.txt anew: every package pinned with its hashes, and no index address.
 # Needs uv. `scripts/lock.sh --upgrade` takes newer versions; without it only what must change changes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,7 +12,10 @@ compile() {
 }
 
 compile pyproject.toml --output-file requirements/runtime.txt "$@"
-compile pyproject.toml --extra dev --constraints requirements/runtime.txt --output-file requirements/dev.txt "$@"
+# A container can be given any setting, so the image has the libraries of all of them.
+compile pyproject.toml --extra postgresql --extra traces --constraints requirements/runtime.txt \
+    --output-file requirements/image.txt "$@"
+compile pyproject.toml --extra dev --constraints requirements/image.txt --output-file requirements/dev.txt "$@"
 # The driver of `make browser` comes on top of the environment of the checks.
 compile pyproject.toml --extra browser --constraints requirements/dev.txt \
     --output-file requirements/browser.txt "$@"

@@ -1,16 +1,17 @@
 """What happens around every call: the preflight, the standing headers, one log line."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from flask import Flask, Response, g, request
 
-from cds_service.ports import Metrics
+from cds_service.ports import Metrics, Tracer
 from cds_service.profile import ClientProfile
 from cds_service.web.http import add_standing_headers
 from cds_service.web.logs import log_event
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_FIRST_FAULT = 500
 
 
 Origins = Callable[[ClientProfile | None], frozenset[str] | None]
@@ -18,13 +19,20 @@ Origins = Callable[[ClientProfile | None], frozenset[str] | None]
 
 
 def register_frame(
-    app: Flask, *, knowledge_version: str, timer: Callable[[], float], origins: Origins, metrics: Metrics
+    app: Flask,
+    *,
+    knowledge_version: str,
+    timer: Callable[[], float],
+    origins: Origins,
+    metrics: Metrics,
+    tracer: Tracer,
 ) -> None:
-    """Answer preflights, put the standing headers on every answer, log one line for it and count it."""
+    """Answer preflights, put the standing headers on every answer; log, count and trace it."""
 
     @app.before_request
     def begin() -> Response | None:
         g.began = timer()
+        g.span = tracer.begin(parent=request.headers.get("traceparent", ""))
         # Before routing: a browser must get its preflight answered also where the call itself is refused.
         return _preflight() if request.method == "OPTIONS" else None
 
@@ -32,19 +40,19 @@ def register_frame(
     def finish(response: Response) -> Response:
         client, seconds = g.get("client"), timer() - g.began
         route = request.url_rule.rule if request.url_rule else "unknown"
-        log_event(
-            "call",
-            logging.INFO,
-            method=request.method if request.method in _METHODS else "other",
-            route=route,
-            status=response.status_code,
-            duration_ms=round(seconds * 1000, 2),
-            cards=g.get("cards", []),
-            issues=g.get("issues", []),
-            knowledge=knowledge_version,
-            client=client.name if client is not None else "",
+        told: dict[str, str | int | Sequence[str]] = {
+            "method": request.method if request.method in _METHODS else "other",
+            "route": route,
+            "status": response.status_code,
+            "cards": g.get("cards", []),
+            "issues": g.get("issues", []),
+            "knowledge": knowledge_version,
+            "client": client.name if client is not None else "",
             **_particulars(),
-        )
+        }
+        log_event("call", logging.INFO, duration_ms=round(seconds * 1000, 2), **told)
+        is_fault = response.status_code >= _FIRST_FAULT
+        g.span.end(f"{told['method']} {route}", is_fault=is_fault, **told)
         metrics.count("call", route=route, status=str(response.status_code))
         metrics.observe("call_seconds", seconds, route=route)
         if "refusal" in g:

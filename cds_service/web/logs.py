@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 LOGGER = logging.getLogger("cds_service")
+# It tells again and again that a collector is out of reach, in words that are none of ours.
+_SENDER = "opentelemetry"
 
 ALLOWED = frozenset(
     {
@@ -59,10 +61,11 @@ class JsonLines(logging.Formatter):
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
-    """Send the service's own lines to stderr, once."""
-    if not any(isinstance(handler.formatter, JsonLines) for handler in LOGGER.handlers):
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(JsonLines())
-        LOGGER.addHandler(handler)
+    """Send the service's own lines to stderr, once, and those of what sends traces: their names alone."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    for logger in (LOGGER, logging.getLogger(_SENDER)):
+        if not any(isinstance(one.formatter, JsonLines) for one in logger.handlers):
+            logger.addHandler(handler)
+        logger.propagate = False
     LOGGER.setLevel(level)
-    LOGGER.propagate = False

@@ -20,9 +20,12 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from cds_service.adapters.audit_log import chains
+from cds_service.adapters.traces import OtlpTracer
+from cds_service.addresses import parse_address
 from cds_service.app import create_app
 from cds_service.web.logs import LOGGER, JsonLines
 from tests.builders import SERVICE, TODAY, RecordBuilder, hook_request, patient, prefetch
+from tests.fakes.collector import Collector, collecting
 from tests.fakes.fhir_stub import FhirStub, Reply, Seen, fhir_stub, outcome
 from tests.tokens import DISCOVERY_AUDIENCE, SERVICE_AUDIENCE, claims_of, entry, sign, site
 
@@ -138,7 +141,7 @@ class Everything:
 class Site:
     """A service as a hospital runs it, and what was answered."""
 
-    def __init__(self, folder: Path, stub: FhirStub) -> None:
+    def __init__(self, folder: Path, stub: FhirStub, collector: Collector) -> None:
         (folder / "audit").mkdir()
         servers = f'[clients.fhir]\nservers = ["{stub.base}"]\nbudget_ms = 20000\n'
         made = site(folder, entry(trust=servers, more="rate_limit = 1000000\n"))
@@ -146,7 +149,10 @@ class Site:
             update={"audit": folder / "audit", "metrics": True, "as_of": TODAY}
         )
         self.folder = folder
-        self.web: FlaskClient = create_app(settings).test_client()
+        address = parse_address(collector.address)
+        assert address is not None
+        self.collector, self.tracer = collector, OtlpTracer(address, "1")
+        self.web: FlaskClient = create_app(settings, tracer=self.tracer).test_client()
         self.statuses: set[int] = set()
         self.cards_with_marks = 0
 
@@ -187,8 +193,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Sit
     (tmp_path / "tmp").mkdir()
     (tmp_path / "site").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    with fhir_stub() as stub:
-        yield Site(tmp_path / "site", stub), stub
+    with fhir_stub() as stub, collecting() as collector:
+        yield Site(tmp_path / "site", stub, collector), stub
 
 
 def request_of(stub: FhirStub, prefetched: Any, **members: Any) -> Json:
@@ -369,3 +375,6 @@ def test_no_mark_comes_out_where_it_must_not(
     assert files_with_marks(tmp_path) == {}
     assert list((tmp_path / "tmp").iterdir()) == []
     check_audit(at.folder / "audit")
+    at.tracer.flush()
+    assert len(at.collector.spans()) > 300
+    assert MARK.encode() not in b"".join(at.collector.bodies)
