@@ -9,8 +9,7 @@ from typing import Any, Protocol
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import Check, Citation, DrugClass, FactorDefinition, Knowledge, Threshold
 from cds_service.knowledge.basis import Basis, CardBasis, Change, Statement, basis_of
-from cds_service.rendering.templates import Templates, read_templates
-from cds_service.resources import cards_dir
+from cds_service.rendering.templates import Templates, packaged_templates
 
 AWAITS = "awaiting clinical review"
 _CHECKED: Mapping[Check, str] = {
@@ -215,4 +214,4 @@ def _is_look_back(limit: LimitShown) -> bool:
 def load_library(knowledge: Knowledge) -> Library:
     """Return the library of a knowledge base, with the packaged wording."""
     text = files("cds_service.basis").joinpath("about.toml").read_text(encoding="utf-8")
-    return Library(knowledge, basis_of(knowledge), read_templates(cards_dir()), tomllib.loads(text))
+    return Library(knowledge, basis_of(knowledge), packaged_templates(), tomllib.loads(text))

@@ -18,8 +18,12 @@ from cds_service.rendering.identity import card_uuid, fingerprint
 from cds_service.rendering.neutral import markdown, plain
 from cds_service.rendering.orders import suggestions
 from cds_service.rendering.summary import fitted
-from cds_service.rendering.templates import CardTemplateError, Templates, read_templates
-from cds_service.resources import cards_dir
+from cds_service.rendering.templates import (
+    CardTemplateError,
+    Templates,
+    packaged_templates,
+    read_templates,
+)
 
 __all__ = ["CardLibrary", "CardTemplateError", "FixedParts", "RenderContext"]
 
@@ -70,7 +74,7 @@ class CardLibrary:
     @classmethod
     def load(cls, directory: Path | None = None, *, public_url: str | None = None) -> Self:
         """Return the library of a directory, by default of the `cards/` that belongs to this package."""
-        return cls(read_templates(directory or cards_dir()), public_url)
+        return cls(packaged_templates() if directory is None else read_templates(directory), public_url)
 
     @property
     def version(self) -> str:

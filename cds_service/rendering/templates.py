@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from cds_service.clinical.assessment import CardKey, Form, Line, NotChecked, Order
 from cds_service.clinical.facts import NeedState, ResultNote, Unreadable
-from cds_service.resources import MANIFEST
+from cds_service.resources import MANIFEST, cards_dir
 
 SHARED_FILES = frozenset({MANIFEST, "shared.toml", "lines.toml", "not_checked.toml"})
 SECTIONS = frozenset({"values", "rule", "options", "missing"})
@@ -131,6 +132,12 @@ class Templates:
     not_checked: Mapping[NotChecked, str]
     phrases: Mapping[str, Leaf]
     shared: Mapping[str, Any]
+
+
+@cache
+def packaged_templates() -> Templates:
+    """Return the templates that belong to this package, compiled once in a process."""
+    return read_templates(cards_dir())
 
 
 def read_templates(directory: Path) -> Templates:

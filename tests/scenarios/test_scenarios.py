@@ -185,13 +185,15 @@ def test_what_the_clinician_sees(scenario: Scenario, services: Callable[..., Ser
     findings.report(_shown(reply))
 
 
-@pytest.mark.parametrize("zone", FAR_ZONES)
+# Which lines run is known from the same patients at home.
+@pytest.mark.no_cover
 @SCENARIO
-def test_the_same_in_a_far_zone(scenario: Scenario, zone: str, services: Callable[..., Service]) -> None:
-    reply = services(zone, is_screening_on=scenario.is_screening_on).call(scenario.body)
+def test_the_same_in_a_far_zone(scenario: Scenario, services: Callable[..., Service]) -> None:
     at_home = _at_home(scenario, services)
-    assert reply.status == at_home.status
-    assert reply.raw == at_home.raw
+    for zone in FAR_ZONES:
+        reply = services(zone, is_screening_on=scenario.is_screening_on).call(scenario.body)
+        assert (zone, reply.status) == (zone, at_home.status)
+        assert (zone, reply.raw) == (zone, at_home.raw)
 
 
 def _at_home(scenario: Scenario, services: Callable[..., Service]) -> Reply:

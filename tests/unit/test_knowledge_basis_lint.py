@@ -12,8 +12,7 @@ from cds_service.knowledge import Check, load
 from cds_service.knowledge.basis import Basis, basis_of
 from cds_service.knowledge.basis_lint import lint_basis
 from cds_service.knowledge.review import awaiting_review, counted
-from cds_service.rendering.templates import read_templates
-from cds_service.resources import cards_dir
+from cds_service.rendering.templates import packaged_templates
 
 KEYS = [key.value for key in CardKey]
 KNOWLEDGE = load()
@@ -92,5 +91,5 @@ def test_everything_marked_v2_or_m_awaits_review_and_nothing_else() -> None:
 @pytest.mark.parametrize("key", list(CardKey), ids=str)
 def test_a_card_says_that_it_awaits_review_exactly_where_its_basis_does(key: CardKey) -> None:
     rests_on = [KNOWLEDGE.rules[key].check, *(one.check for one in BASIS.statements_of(key))]
-    templates = read_templates(cards_dir())
+    templates = packaged_templates()
     assert templates.cards[key].awaits_review == any(check.awaits_review for check in rests_on)
