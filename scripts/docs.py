@@ -42,7 +42,8 @@ MESSY = ROOT / "tests" / "messy"
 PART = re.compile(
     r"(?P<open><!-- generated: (?P<name>[a-z-]+) -->\n).*?(?P<close><!-- end: (?P=name) -->)", re.DOTALL
 )
-LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:|#)([^)#\s]+)")
+LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
+HEADING = re.compile(r"^#+ (.+?)\s*$", re.MULTILINE)
 FENCE = re.compile(r"```.*?```", re.DOTALL)
 # How far a rule's text was checked, in the words of a reader.
 CHECKS = {
@@ -224,10 +225,19 @@ def current(text: str) -> str:
 
 
 def dead_links(path: Path, text: str) -> Iterator[str]:
-    """Yield relative links of a document that lead nowhere."""
-    for target in LINK.findall(FENCE.sub("", text)):
-        if not (path.parent / target).exists():
+    """Yield relative links of a document that lead nowhere, to no file or to no heading of one."""
+    for target, heading in LINK.findall(FENCE.sub("", text)):
+        found = path.parent / target if target else path
+        if not found.exists():
             yield f"{path.relative_to(ROOT)}: no such file: {target}"
+        elif heading and found.suffix == ".md" and heading not in headings(found.read_text(encoding="utf-8")):
+            yield f"{path.relative_to(ROOT)}: {target} has no heading {heading}"
+
+
+def headings(text: str) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    plain = (re.sub(r"[^\w\s-]", "", told.lower()) for told in HEADING.findall(FENCE.sub("", text)))
+    return {re.sub(r"\s", "-", told) for told in plain}
 
 
 def main() -> int:

@@ -155,7 +155,9 @@ def test_generated_parts_are_current_and_links_lead_somewhere() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("name", ["runtime.txt", "image.txt", "dev.txt", "build.txt", "sbom.txt"])
+@pytest.mark.parametrize(
+    "name", ["runtime.txt", "image.txt", "dev.txt", "browser.txt", "fuzz.txt", "build.txt", "sbom.txt"]
+)
 def test_requirements_are_pinned_with_hashes_and_name_no_index(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
     assert "://" not in text
