@@ -1,6 +1,6 @@
 """The messy cases: what users report of real records, with its source, as a request and what must come of it.
 
-tests/messy/README.md explains the files. scripts/docs.py writes the table of docs/messy-data.md from the same files.
+tests/messy/README.md explains the files. scripts/docs.py writes docs/messy-data.md from the same files.
 """
 
 import json
