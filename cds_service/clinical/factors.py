@@ -27,7 +27,12 @@ from cds_service.clinical.iron import is_at_most
 from cds_service.clinical.iron_adult import inflamed_by
 from cds_service.clinical.iron_overload import overload_draft
 from cds_service.clinical.medicines import Taken, with_group
-from cds_service.clinical.patient import State, dialysis_procedure, reduced_filtration
+from cds_service.clinical.patient import (
+    State,
+    dialysis_procedure,
+    reduced_filtration,
+    undated_pregnancies,
+)
 from cds_service.clinical.picture import Picture
 
 _OTHER_USES_OF_PROXY_DRUGS = ("parkinson", "parkinsonism_secondary", "hyperprolactinaemia")
@@ -157,9 +162,27 @@ def _allergy(picture: Picture) -> Finding:
     return present_or_read(picture, evidence, Need.ALLERGIES)
 
 
-def _state(state: State) -> Finding:
-    evidence = (Evidence(s, state.text, state.when, is_possible=state.is_possible) for s in state.sources)
-    return Finding(state.presence, tuple(evidence) if state.is_present else ())
+def _state(picture: Picture, state: State, reason: str = "") -> Finding:
+    """Return a state of the patient as a factor; `reason` says why it is open."""
+    if not state.is_present:
+        return Finding(state.presence, reason=reason if state.presence is Presence.UNKNOWN else "")
+    in_words = {c.source for c in picture.facts.conditions if c.certainty is Certainty.BY_TEXT}
+    evidence = (
+        Evidence(
+            source,
+            state.text,
+            state.when,
+            Certainty.BY_TEXT if source in in_words else Certainty.CODED,
+            state.is_possible,
+        )
+        for source in state.sources
+    )
+    return present(evidence)
+
+
+def _pregnancy(picture: Picture) -> Finding:
+    undated = undated_pregnancies(picture.conditions)
+    return _state(picture, picture.pregnancy, "a pregnancy is on record without a date" if undated else "")
 
 
 def _kidney(picture: Picture) -> Finding:
@@ -205,10 +228,10 @@ _SPECIAL: Findings = {
     "iron.iv": _intravenous_iron,
     "iron.allergy": _allergy,
     "iron.overload": _overload,
-    "pregnancy": lambda picture: _state(picture.pregnancy),
-    "postpartum": lambda picture: _state(picture.postpartum),
+    "pregnancy": _pregnancy,
+    "postpartum": lambda picture: _state(picture, picture.postpartum),
     "kidney.disease": _kidney,
-    "kidney.esrd": lambda picture: _state(picture.esrd),
+    "kidney.esrd": lambda picture: _state(picture, picture.esrd),
     "family_history": _family,
 }
 
