@@ -7,9 +7,7 @@ from cds_service.clinical.assessment import Evidence, Factor
 from cds_service.clinical.facts import (
     AllergyFact,
     Certainty,
-    IronSearch,
     Need,
-    NeedState,
     Presence,
     ProcedureFact,
 )
@@ -17,13 +15,15 @@ from cds_service.clinical.findings import (
     Finding,
     Findings,
     condition_evidence,
+    denied,
     medicines_finding,
     present,
     present_or_read,
     result_evidence,
     unknown,
+    unread,
 )
-from cds_service.clinical.iron import is_at_most
+from cds_service.clinical.iron import BAND_IDS, BAND_OF_KIDNEY_FAILURE, is_at_most
 from cds_service.clinical.iron_adult import inflamed_by
 from cds_service.clinical.iron_overload import overload_draft
 from cds_service.clinical.medicines import Taken, with_group
@@ -34,9 +34,11 @@ from cds_service.clinical.patient import (
     undated_pregnancies,
 )
 from cds_service.clinical.picture import Picture
+from cds_service.clinical.timing import AgeClass
 
 _OTHER_USES_OF_PROXY_DRUGS = ("parkinson", "parkinsonism_secondary", "hyperprolactinaemia")
 _PROXY_FACTOR = "rls.drug_proxy"
+_OTHER_GROUP = "not applied to this group"
 _KIDNEY_PREFIXES = ("ckd", "esrd", "dialysis")
 
 
@@ -58,7 +60,7 @@ def _factor(picture: Picture, factor_id: str) -> Factor:
     special = _SPECIAL.get(factor_id)
     if special is not None:
         found = special(picture)
-    elif factor_id in picture.bands:
+    elif factor_id in BAND_IDS:
         found = _band(picture, factor_id)
     elif definition.drug_groups:
         found = _medicine(picture, definition.drug_groups)
@@ -99,24 +101,25 @@ def _certainty(fact: ProcedureFact | AllergyFact) -> Certainty:
 
 
 def _band(picture: Picture, factor_id: str) -> Finding:
+    if factor_id not in picture.bands:
+        return _band_of_another_group(picture, factor_id)
     presence = picture.bands[factor_id]
-    if presence is Presence.UNKNOWN:
+    if presence is not Presence.PRESENT:
         return Finding(presence)
-    if presence is Presence.ABSENT:
-        return Finding(_absent_band(picture, factor_id))
     ferritin, tsat = picture.iron.current_ferritin, picture.iron.current_tsat
     needs_tsat = factor_id in {"iron.discordant", "iron.low.esrd", "tsat.low"}
     shown = (None if factor_id == "tsat.low" else ferritin, tsat if needs_tsat else None)
     return present(result_evidence(*shown))
 
 
-def _absent_band(picture: Picture, factor_id: str) -> Presence:
-    """Return ABSENT where a result says so; a band of another patient group is absent by definition."""
-    has_result = picture.iron.current_ferritin is not None or picture.iron.current_tsat is not None
-    is_other_group = (factor_id == "iron.low.esrd") is not picture.esrd.is_present
-    if has_result or (is_other_group and picture.esrd.presence is not Presence.UNKNOWN):
-        return Presence.ABSENT
-    return Presence.UNKNOWN
+def _band_of_another_group(picture: Picture, factor_id: str) -> Finding:
+    """Return that a limit is not one of the patient's group: no value is told as normal by it.
+
+    The band of kidney failure is absent where there is none.
+    """
+    if factor_id == BAND_OF_KIDNEY_FAILURE:
+        return Finding(picture.esrd.presence)
+    return unknown(_OTHER_GROUP)
 
 
 def _rls(picture: Picture) -> Finding:
@@ -139,9 +142,10 @@ def _inflamed(picture: Picture) -> Finding:
     if crp is not None:
         return present(result_evidence(ferritin, crp))
     near = picture.iron.crp_near(ferritin, picture.knowledge.days("window.crp"))
-    is_low = near is not None and is_at_most(near, "crp.inflamed", picture.knowledge)
-    is_answered = picture.iron.searches[IronSearch.CRP] is NeedState.ANSWERED
-    return Finding(Presence.ABSENT if is_low or (near is None and is_answered) else Presence.UNKNOWN)
+    if near is None:
+        return unknown("no C-reactive protein near the ferritin")
+    is_low = is_at_most(near, "crp.inflamed", picture.knowledge)
+    return Finding(Presence.ABSENT, tuple(result_evidence(near))) if is_low else Finding(Presence.UNKNOWN)
 
 
 def _oral_iron(picture: Picture) -> Finding:
@@ -199,11 +203,25 @@ def _kidney(picture: Picture) -> Finding:
     return present_or_read(picture, evidence, Need.CONDITIONS, Need.PROCEDURES, Need.CONTEXT_RESULTS)
 
 
+def _attention_deficit(picture: Picture) -> Finding:
+    """Attention-deficit disorder, which counts in children; where the age is open it is possible."""
+    found = picture.conditions.of("adhd")
+    if found and picture.age is AgeClass.ADULT:
+        return unknown(_OTHER_GROUP)
+    return present_or_read(picture, condition_evidence(found, is_open=picture.age.is_open), Need.CONDITIONS)
+
+
 def _family(picture: Picture) -> Finding:
     evidence = [
         Evidence(f.source, f.display, None, f.certainty, not f.is_first_degree) for f in picture.facts.family
     ]
-    return present_or_read(picture, evidence, Need.FAMILY_HISTORY)
+    if evidence:
+        return present(evidence)
+    denials = [Evidence(f.source, f.display, None, f.certainty) for f in picture.facts.family_denials]
+    if denials:
+        return denied(picture, denials, by=Need.FAMILY_HISTORY, also=(Need.CONDITIONS,))
+    # An empty list is no denial: relatives are seldom asked, and seldom written down.
+    return unknown(unread(picture.facts, Need.FAMILY_HISTORY) or shown_only.NOBODY_TOLD)
 
 
 def _overload(picture: Picture) -> Finding:
@@ -233,6 +251,7 @@ _SPECIAL: Findings = {
     "kidney.disease": _kidney,
     "kidney.esrd": lambda picture: _state(picture, picture.esrd),
     "family_history": _family,
+    "adhd": _attention_deficit,
 }
 
 

@@ -84,6 +84,18 @@ def test_a_text_without_a_date_leaves_no_factor_absent(factor_id: str, text: str
     assert found(factor_id, text).presence is not Presence.ABSENT
 
 
+def test_attention_deficit_counts_in_children_only() -> None:
+    def told(born: str) -> Factor:
+        record: list[Fact] = ["RLS", {"ferritin": 60}, {"diagnosis": {"text": "ADHD"}}]
+        assessment = service_in("UTC").view(hook_request(prefetch(record, of={"born": born}))).assessment
+        return next(one for one in assessment.factors if one.id == "adhd")
+
+    child, near_18, adult = told("2014-01-01"), told("2008-11"), told("1970-01-01")
+    assert [item.is_possible for item in child.evidence] == [False]
+    assert [item.is_possible for item in near_18.evidence] == [True]
+    assert (adult.presence, adult.reason) == (Presence.UNKNOWN, "not applied to this group")
+
+
 def test_no_factor_of_diagnoses_is_left_out() -> None:
     by_groups = {one.id for one in load().factors.values() if one.groups}
     assert TOLD.keys() == by_groups | BY_RULES

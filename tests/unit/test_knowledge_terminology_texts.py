@@ -122,6 +122,7 @@ def test_conditions_that_a_text_does_not_assert(text: str) -> None:
         ("No family history of restless legs", False),
         ("Family history of restless legs: denied", False),
         ("Family history of epilepsy", False),
+        ("Family history of restless legs: unknown", False),
         ("Familial restless legs", False),
         ("Restless legs", False),
         ("FH: RLS", False),
@@ -129,6 +130,30 @@ def test_conditions_that_a_text_does_not_assert(text: str) -> None:
 )
 def test_relatives(text: str, *, is_family: bool) -> None:
     assert TERMS.is_family_history_text_of_rls(text) is is_family
+
+
+@pytest.mark.parametrize(
+    ("text", "is_denied"),
+    [
+        ("No family history of restless legs", True),
+        ("Family history of restless legs: none", True),
+        ("Denies family history of restless legs syndrome", True),
+        ("FH: negative for restless legs", True),
+        ("No restless legs in the family", True),
+        ("Family history of restless legs: unknown", False),
+        ("Family history of restless legs not asked", False),
+        ("Family history of restless legs: no information", False),
+        ("No family history of restless legs except mother", False),
+        ("No restless legs in father", False),
+        ("No family history of epilepsy", False),
+        ("No restless legs", False),
+        ("Family history of restless legs", False),
+        ("Likely family history of restless legs", False),
+    ],
+)
+def test_a_denial_speaks_of_the_whole_family(text: str, *, is_denied: bool) -> None:
+    assert TERMS.is_family_history_of_rls_denied(text) is is_denied
+    assert not (is_denied and TERMS.is_family_history_text_of_rls(text))
 
 
 @pytest.mark.parametrize(
