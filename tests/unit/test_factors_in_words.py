@@ -1,5 +1,7 @@
 """A disease or habit that a record tells in words alone never leaves its factor `absent`."""
 
+import re
+
 import pytest
 
 from cds_service.clinical.assessment import Factor
@@ -56,6 +58,7 @@ BY_RULES = {"pregnancy", "postpartum", "kidney.disease", "kidney.esrd", "family_
 # Of the codes of their factor only: a text about it names the other group.
 CODES_ONLY = {"b12_deficiency_anemia", "folate_deficiency_anemia"}
 # Read where restless legs themselves are not on record, which opens no card for them.
+DIAGNOSES = "diagnos.s.* by code or words"
 WITHOUT_RLS = {"rls.diagnosis", "rls.plmd"}
 
 
@@ -111,6 +114,15 @@ def test_each_group_of_diagnoses_has_words() -> None:
     }
     groups = {group for one in knowledge.factors.values() for group in one.groups}
     assert groups - told == CODES_ONLY
+
+
+def test_what_is_said_of_the_detection_names_the_words() -> None:
+    factors = load().factors
+    assert [i for i in TOLD if "words" not in factors[i].detected] == []
+    by_diagnosis = {
+        i for i, one in factors.items() if re.search("diagnos.s.* by code or words", one.detected)
+    }
+    assert by_diagnosis == TOLD.keys() - {"postpartum", "family_history"}
 
 
 @pytest.mark.parametrize(
