@@ -58,8 +58,8 @@ BY_RULES = {"pregnancy", "postpartum", "kidney.disease", "kidney.esrd", "family_
 # Of the codes of their factor only: a text about it names the other group.
 CODES_ONLY = {"b12_deficiency_anemia", "folate_deficiency_anemia"}
 # Read where restless legs themselves are not on record, which opens no card for them.
-DIAGNOSES = "diagnos.s.* by code or words"
 WITHOUT_RLS = {"rls.diagnosis", "rls.plmd"}
+DIAGNOSES = "diagnos.s.* by code or words"
 
 
 def found(factor_id: str, text: str, **when: str) -> Factor:

@@ -1,5 +1,8 @@
 """How far facts are marked as verified, by id: a mark never says more than the source that was read."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from cds_service.knowledge import Check, Knowledge, load
@@ -54,7 +57,7 @@ STATEMENTS = {
     ],
     ids=["factors", "classes", "rules", "limits", "statements"],
 )
-def test_marks_and_sources(found: dict, pinned: dict) -> None:  # type: ignore[type-arg]
+def test_marks_and_sources(found: Mapping[str, Any], pinned: Mapping[str, Any]) -> None:
     assert {i: (found[i].check, found[i].citations) for i in pinned} == pinned
 
 
