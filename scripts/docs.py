@@ -93,8 +93,8 @@ def facts_part() -> str:
 
 
 def factor_states_part() -> str:
-    """Return the table of the factors with what to do, on what they rest, and their scenarios by state."""
-    head = ("factor", "what a clinician can do", "look-back", "rests on", *facts.STATES)
+    """Return the table of the factors: what to do, how they are found, their sources and scenarios."""
+    head = ("factor", "what a clinician can do", "detected", "look-back", "rests on", *facts.STATES)
     return _table(head, facts.factor_rows(load()))
 
 

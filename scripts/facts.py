@@ -17,7 +17,7 @@ from cds_service.knowledge import Knowledge
 from cds_service.knowledge.basis import basis_of
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("id", "text", "judged", "knowledge", "how", "tests")
+PARTS = ("id", "text", "judged", "knowledge", "tests")
 STATES = ("present", "absent", "unknown")
 # What is shown and never denied, and what no record shows.
 NEVER_DENIED = frozenset({"genes", "rls.severity"})
@@ -60,6 +60,12 @@ def knowledge_ids(knowledge: Knowledge) -> frozenset[str]:
     return frozenset().union(*tables)
 
 
+def detection(knowledge: Knowledge, fact: Fact) -> str:
+    """Return how a record shows a fact: in its own words, else as its factors; "" for neither."""
+    factors = (knowledge.factors[i].detected for i in fact.get("knowledge", ()) if i in knowledge.factors)
+    return fact.get("how") or "; ".join(dict.fromkeys(factors))
+
+
 def problems(knowledge: Knowledge, listed: Sequence[Fact]) -> Iterator[str]:
     """Yield what is missing or names something that does not exist."""
     known = knowledge_ids(knowledge)
@@ -67,6 +73,8 @@ def problems(knowledge: Knowledge, listed: Sequence[Fact]) -> Iterator[str]:
     for fact in listed:
         name = str(fact.get("id", "a fact without an id"))
         yield from (f"{name}: has no {part}" for part in PARTS if not fact.get(part))
+        if not detection(knowledge, fact):
+            yield f"{name}: has no how"
         if name in seen:
             yield f"{name}: stands twice"
         seen.add(name)
@@ -94,7 +102,14 @@ def fact_rows(knowledge: Knowledge) -> Iterator[Sequence[str]]:
     """Yield a row for each fact."""
     for fact in facts():
         named = ", ".join(f"`{i}`" + _mark(knowledge, i) for i in fact["knowledge"])
-        yield (f"`{fact['id']}`", fact["text"], fact["judged"], named, fact["how"], ", ".join(fact["tests"]))
+        yield (
+            f"`{fact['id']}`",
+            fact["text"],
+            fact["judged"],
+            named,
+            detection(knowledge, fact),
+            ", ".join(fact["tests"]),
+        )
 
 
 def _mark(knowledge: Knowledge, knowledge_id: str) -> str:
@@ -113,7 +128,7 @@ def _mark(knowledge: Knowledge, knowledge_id: str) -> str:
 
 
 def factor_rows(knowledge: Knowledge) -> Iterator[Sequence[str]]:
-    """Yield a row for each factor: what to do, how far back, on what it rests, and its scenarios by state."""
+    """Yield a row for each factor: what to do, how and how far back it is found, sources, scenarios."""
     for factor in knowledge.factors.values():
         windows = (knowledge.thresholds[i] for i in factor.look_backs)
         shown = [", ".join(cases_of(factor.id, state)[:3]) for state in STATES]
@@ -122,6 +137,7 @@ def factor_rows(knowledge: Knowledge) -> Iterator[Sequence[str]]:
         yield (
             f"`{factor.id}`",
             factor.action,
+            factor.detected,
             ", ".join(f"{w.value} {w.unit}" for w in windows),
             f"{sources} ({factor.check.value}{note})",
             *shown,

@@ -74,9 +74,10 @@ class MedicineShown:
 
 @dataclass(frozen=True, slots=True)
 class FactorShown:
-    """A factor with its verification."""
+    """A factor with its verification and its look-backs."""
 
     factor: FactorDefinition
+    look_backs: tuple[Threshold, ...]
     verified: Verified
 
 
@@ -143,8 +144,11 @@ class Library:
 
     def factors(self) -> tuple[FactorShown, ...]:
         """Return every factor."""
+        limits = self.knowledge.thresholds
         return tuple(
-            FactorShown(one, self._verified(one.check, one.citations))
+            FactorShown(
+                one, tuple(limits[i] for i in one.look_backs), self._verified(one.check, one.citations)
+            )
             for one in self.knowledge.factors.values()
         )
 

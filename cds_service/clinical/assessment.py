@@ -108,6 +108,7 @@ class Line(StrEnum):
     PATIENT_REPLACED = "patient-replaced"
     PATIENT_INACTIVE = "patient-inactive"
     PREGNANCY_TEST = "pregnancy-test"
+    PREGNANCY_UNDATED = "pregnancy-undated"
     SEVERITY = "severity"
     DOPAMINE_PATHWAY = "dopamine-pathway"
     RECORD_ISSUES = "record-issues"

@@ -11,6 +11,7 @@ from cds_service.clinical.facts import (
     IssueKind,
     Need,
     NeedState,
+    Presence,
     Result,
     ResultNote,
     Sex,
@@ -24,6 +25,7 @@ from cds_service.clinical.iron import (
 )
 from cds_service.clinical.medicines import Taken, with_group
 from cds_service.clinical.metabolic import low_phosphate
+from cds_service.clinical.patient import undated_pregnancies
 from cds_service.clinical.picture import Picture
 from cds_service.clinical.results import Series, current, series, usable
 from cds_service.clinical.shown_only import positive_test, severity
@@ -238,6 +240,9 @@ def context_lines(picture: Picture) -> Iterator[DetailLine]:
     tested = None if picture.pregnancy.is_present else positive_test(picture)
     if tested is not None:
         yield line(Line.PREGNANCY_TEST, date=date_words(tested.when))
+    undated = undated_pregnancies(picture.conditions)
+    if undated and picture.pregnancy.presence is Presence.UNKNOWN:
+        yield line(Line.PREGNANCY_UNDATED, condition=_by_text(undated)[0].display)
     total = severity(picture)
     if total is not None:
         yield line(Line.SEVERITY, value=value_words(total), date=date_words(total.when))

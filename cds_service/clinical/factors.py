@@ -7,9 +7,7 @@ from cds_service.clinical.assessment import Evidence, Factor
 from cds_service.clinical.facts import (
     AllergyFact,
     Certainty,
-    IronSearch,
     Need,
-    NeedState,
     Presence,
     ProcedureFact,
 )
@@ -17,21 +15,30 @@ from cds_service.clinical.findings import (
     Finding,
     Findings,
     condition_evidence,
+    denied,
     medicines_finding,
     present,
     present_or_read,
     result_evidence,
     unknown,
+    unread,
 )
-from cds_service.clinical.iron import is_at_most
+from cds_service.clinical.iron import BAND_IDS, BAND_OF_KIDNEY_FAILURE, is_at_most
 from cds_service.clinical.iron_adult import inflamed_by
 from cds_service.clinical.iron_overload import overload_draft
 from cds_service.clinical.medicines import Taken, with_group
-from cds_service.clinical.patient import State, dialysis_procedure, reduced_filtration
+from cds_service.clinical.patient import (
+    State,
+    dialysis_procedure,
+    reduced_filtration,
+    undated_pregnancies,
+)
 from cds_service.clinical.picture import Picture
+from cds_service.clinical.timing import AgeClass
 
 _OTHER_USES_OF_PROXY_DRUGS = ("parkinson", "parkinsonism_secondary", "hyperprolactinaemia")
 _PROXY_FACTOR = "rls.drug_proxy"
+_OTHER_GROUP = "not applied to this group"
 _KIDNEY_PREFIXES = ("ckd", "esrd", "dialysis")
 
 
@@ -53,7 +60,7 @@ def _factor(picture: Picture, factor_id: str) -> Factor:
     special = _SPECIAL.get(factor_id)
     if special is not None:
         found = special(picture)
-    elif factor_id in picture.bands:
+    elif factor_id in BAND_IDS:
         found = _band(picture, factor_id)
     elif definition.drug_groups:
         found = _medicine(picture, definition.drug_groups)
@@ -94,24 +101,25 @@ def _certainty(fact: ProcedureFact | AllergyFact) -> Certainty:
 
 
 def _band(picture: Picture, factor_id: str) -> Finding:
+    if factor_id not in picture.bands:
+        return _band_of_another_group(picture, factor_id)
     presence = picture.bands[factor_id]
-    if presence is Presence.UNKNOWN:
+    if presence is not Presence.PRESENT:
         return Finding(presence)
-    if presence is Presence.ABSENT:
-        return Finding(_absent_band(picture, factor_id))
     ferritin, tsat = picture.iron.current_ferritin, picture.iron.current_tsat
     needs_tsat = factor_id in {"iron.discordant", "iron.low.esrd", "tsat.low"}
     shown = (None if factor_id == "tsat.low" else ferritin, tsat if needs_tsat else None)
     return present(result_evidence(*shown))
 
 
-def _absent_band(picture: Picture, factor_id: str) -> Presence:
-    """Return ABSENT where a result says so; a band of another patient group is absent by definition."""
-    has_result = picture.iron.current_ferritin is not None or picture.iron.current_tsat is not None
-    is_other_group = (factor_id == "iron.low.esrd") is not picture.esrd.is_present
-    if has_result or (is_other_group and picture.esrd.presence is not Presence.UNKNOWN):
-        return Presence.ABSENT
-    return Presence.UNKNOWN
+def _band_of_another_group(picture: Picture, factor_id: str) -> Finding:
+    """Return that a limit is not one of the patient's group: no value is told as normal by it.
+
+    The band of kidney failure is absent where there is none.
+    """
+    if factor_id == BAND_OF_KIDNEY_FAILURE:
+        return Finding(picture.esrd.presence)
+    return unknown(_OTHER_GROUP)
 
 
 def _rls(picture: Picture) -> Finding:
@@ -134,9 +142,10 @@ def _inflamed(picture: Picture) -> Finding:
     if crp is not None:
         return present(result_evidence(ferritin, crp))
     near = picture.iron.crp_near(ferritin, picture.knowledge.days("window.crp"))
-    is_low = near is not None and is_at_most(near, "crp.inflamed", picture.knowledge)
-    is_answered = picture.iron.searches[IronSearch.CRP] is NeedState.ANSWERED
-    return Finding(Presence.ABSENT if is_low or (near is None and is_answered) else Presence.UNKNOWN)
+    if near is None:
+        return unknown("no C-reactive protein near the ferritin")
+    is_low = is_at_most(near, "crp.inflamed", picture.knowledge)
+    return Finding(Presence.ABSENT, tuple(result_evidence(near))) if is_low else Finding(Presence.UNKNOWN)
 
 
 def _oral_iron(picture: Picture) -> Finding:
@@ -157,9 +166,27 @@ def _allergy(picture: Picture) -> Finding:
     return present_or_read(picture, evidence, Need.ALLERGIES)
 
 
-def _state(state: State) -> Finding:
-    evidence = (Evidence(s, state.text, state.when, is_possible=state.is_possible) for s in state.sources)
-    return Finding(state.presence, tuple(evidence) if state.is_present else ())
+def _state(picture: Picture, state: State, reason: str = "") -> Finding:
+    """Return a state of the patient as a factor; `reason` says why it is open."""
+    if not state.is_present:
+        return Finding(state.presence, reason=reason if state.presence is Presence.UNKNOWN else "")
+    in_words = {c.source for c in picture.facts.conditions if c.certainty is Certainty.BY_TEXT}
+    evidence = (
+        Evidence(
+            source,
+            state.text,
+            state.when,
+            Certainty.BY_TEXT if source in in_words else Certainty.CODED,
+            state.is_possible,
+        )
+        for source in state.sources
+    )
+    return present(evidence)
+
+
+def _pregnancy(picture: Picture) -> Finding:
+    undated = undated_pregnancies(picture.conditions)
+    return _state(picture, picture.pregnancy, "a pregnancy is on record without a date" if undated else "")
 
 
 def _kidney(picture: Picture) -> Finding:
@@ -176,11 +203,25 @@ def _kidney(picture: Picture) -> Finding:
     return present_or_read(picture, evidence, Need.CONDITIONS, Need.PROCEDURES, Need.CONTEXT_RESULTS)
 
 
+def _attention_deficit(picture: Picture) -> Finding:
+    """Attention-deficit disorder, which counts in children; where the age is open it is possible."""
+    found = picture.conditions.of("adhd")
+    if found and picture.age is AgeClass.ADULT:
+        return unknown(_OTHER_GROUP)
+    return present_or_read(picture, condition_evidence(found, is_open=picture.age.is_open), Need.CONDITIONS)
+
+
 def _family(picture: Picture) -> Finding:
     evidence = [
         Evidence(f.source, f.display, None, f.certainty, not f.is_first_degree) for f in picture.facts.family
     ]
-    return present_or_read(picture, evidence, Need.FAMILY_HISTORY)
+    if evidence:
+        return present(evidence)
+    denials = [Evidence(f.source, f.display, None, f.certainty) for f in picture.facts.family_denials]
+    if denials:
+        return denied(picture, denials, by=Need.FAMILY_HISTORY, also=(Need.CONDITIONS,))
+    # An empty list is no denial: relatives are seldom asked, and seldom written down.
+    return unknown(unread(picture.facts, Need.FAMILY_HISTORY) or shown_only.NOBODY_TOLD)
 
 
 def _overload(picture: Picture) -> Finding:
@@ -205,11 +246,12 @@ _SPECIAL: Findings = {
     "iron.iv": _intravenous_iron,
     "iron.allergy": _allergy,
     "iron.overload": _overload,
-    "pregnancy": lambda picture: _state(picture.pregnancy),
-    "postpartum": lambda picture: _state(picture.postpartum),
+    "pregnancy": _pregnancy,
+    "postpartum": lambda picture: _state(picture, picture.postpartum),
     "kidney.disease": _kidney,
-    "kidney.esrd": lambda picture: _state(picture.esrd),
+    "kidney.esrd": lambda picture: _state(picture, picture.esrd),
     "family_history": _family,
+    "adhd": _attention_deficit,
 }
 
 

@@ -338,12 +338,16 @@ class OrderFact:
 
 @dataclass(frozen=True, slots=True)
 class FamilyFact:
-    """Restless legs syndrome in a blood relative (FamilyMemberHistory, or text of another record)."""
+    """Restless legs syndrome in a blood relative (FamilyMemberHistory, or text of another record).
+
+    `is_denied`: the record says of the whole family that nobody has it.
+    """
 
     source: Source
     display: str
     is_first_degree: bool
     certainty: Certainty = Certainty.CODED
+    is_denied: bool = False
 
 
 class Sex(StrEnum):
@@ -415,5 +419,6 @@ class Facts:
     allergies: tuple[AllergyFact, ...] = ()
     orders: tuple[OrderFact, ...] = ()
     family: tuple[FamilyFact, ...] = ()
+    family_denials: tuple[FamilyFact, ...] = ()
     unreadable_medicines: int = 0
     issues: tuple[DataIssue, ...] = ()

@@ -205,23 +205,27 @@ def rests_on_unknown_status(*results: Result | None) -> bool:
     return any(r is not None and r.status is ResultStatus.UNKNOWN for r in results)
 
 
-_BAND_IDS = (
-    "iron.low",
-    "iron.borderline",
-    "iron.adequate",
-    "iron.discordant",
-    "iron.low.esrd",
-    "tsat.low",
+BAND_OF_KIDNEY_FAILURE = "iron.low.esrd"
+BAND_IDS = frozenset(
+    {
+        "iron.low",
+        "iron.borderline",
+        "iron.adequate",
+        "iron.discordant",
+        BAND_OF_KIDNEY_FAILURE,
+        "tsat.low",
+    }
 )
+"""The ids of docs/rules.md R9.1 that results set."""
 
 
 def bands(picture: IronPicture, age: AgeClass, *, is_esrd: bool, knowledge: Knowledge) -> dict[str, Presence]:
-    """Return the ids of docs/rules.md R9.1 that current results set; a band of another group is absent."""
-    ids = dict.fromkeys(_BAND_IDS, Presence.ABSENT)
+    """Return what current results say of each band of the patient's group; other bands are left out."""
+    ids: dict[str, Presence] = {}
     ferritin = value_of(picture.current_ferritin)
     tsat = value_of(picture.current_tsat)
     if is_esrd:
-        ids["iron.low.esrd"] = _both(
+        ids[BAND_OF_KIDNEY_FAILURE] = _both(
             _below(ferritin, "ferritin.treat.esrd", knowledge), _below(tsat, "tsat.low", knowledge)
         )
         return ids

@@ -7,6 +7,7 @@ from decimal import Decimal
 from cds_service.clinical.conditions import CurrentConditions, is_possible
 from cds_service.clinical.facts import (
     Analyte,
+    Certainty,
     ConditionFact,
     Facts,
     Need,
@@ -31,10 +32,12 @@ from cds_service.clinical.timing import days_since, is_within, may_be_aged
 from cds_service.knowledge import Knowledge
 
 _PREGNANCY = "pregnancy"
+_DENIED = frozenset({Verification.REFUTED, Verification.ENTERED_IN_ERROR})
 _DIALYSIS_CONDITIONS = ("esrd_on_dialysis", "dialysis")
 # ICD-10-CM chapter 15, by the letters and digits of the category.
 _PREGNANT_CATEGORIES = (("O09", "O79"), ("O94", "O9A"))
 _DELIVERY_CATEGORIES = ("O80", "O81", "O82", "Z37", "Z39")
+_DELIVERY = "delivery_outcome"
 _PUERPERIUM_CATEGORIES = (*_DELIVERY_CATEGORIES, "O85", "O86", "O87", "O88", "O89", "O90", "O91", "O92")
 
 
@@ -113,7 +116,14 @@ def pregnancy(facts: Facts, conditions: CurrentConditions, knowledge: Knowledge,
     coded = _pregnancy_conditions(facts, conditions, today, knowledge.days("window.pregnancy.code"))
     if coded:
         return _condition_state(coded)
+    if undated_pregnancies(conditions):
+        return State(Presence.UNKNOWN)
     return State(absent_or_unknown(facts, Need.CONDITIONS, Need.CONTEXT_RESULTS))
+
+
+def undated_pregnancies(conditions: CurrentConditions) -> tuple[ConditionFact, ...]:
+    """Return the current entries of a pregnancy without a date: it may be this one or a former one."""
+    return tuple(c for c in conditions.conditions if _names_pregnancy(c) and _day_of(c) is None)
 
 
 def can_be_pregnant(facts: Facts, knowledge: Knowledge, today: date) -> bool:
@@ -168,7 +178,7 @@ def _names_pregnancy(condition: ConditionFact) -> bool:
 
 def _has_category(condition: ConditionFact, categories: tuple[str, ...]) -> bool:
     """Whether an entry that stands is of one of these categories; a delivery that is over still was one."""
-    if condition.verification in {Verification.REFUTED, Verification.ENTERED_IN_ERROR}:
+    if condition.verification in _DENIED:
         return False
     return any(code[:3] in categories for code in condition.icd10_codes)
 
@@ -184,22 +194,33 @@ def _has_delivered_since(facts: Facts, day: PartialDate | None) -> bool:
     return False
 
 
-def postpartum(facts: Facts, knowledge: Knowledge, today: date) -> State:
-    """Return whether the patient gave birth in the last weeks: symptoms should fade then."""
+def postpartum(facts: Facts, knowledge: Knowledge, today: date, *, is_pregnant: bool) -> State:
+    """Return whether the patient gave birth in the last weeks: symptoms should fade then.
+
+    A delivery that only words tell ends no pregnancy, so that beside one it stays open.
+    """
     days = knowledge.days("window.postpartum")
-    recent = [
-        c
-        for c in facts.conditions
-        if _has_category(c, _PUERPERIUM_CATEGORIES)
-        and (day := _day_of(c)) is not None
-        and 0 <= days_since(day, today) <= days
-    ]
-    if recent and can_be_pregnant(facts, knowledge, today):
+    if not can_be_pregnant(facts, knowledge, today):
+        return State(absent_or_unknown(facts, Need.CONDITIONS))
+    entries = [(c, _day_of(c)) for c in facts.conditions if _tells_delivery(c)]
+    recent = [c for c, day in entries if day is not None and 0 <= days_since(day, today) <= days]
+    is_in_words = all(c.certainty is Certainty.BY_TEXT for c in recent)
+    if recent and not (is_pregnant and is_in_words):
         deliveries = [d for c in recent if _has_category(c, _DELIVERY_CATEGORIES) and (d := _day_of(c))]
         # Only a delivery dates itself; a complication of the weeks after it begins when it begins.
         delivered = max(deliveries, key=lambda d: (d.earliest, d.shown), default=None)
         return replace(_condition_state(recent), when=delivered)
+    if recent or any(day is None for _, day in entries):
+        return State(Presence.UNKNOWN)
     return State(absent_or_unknown(facts, Need.CONDITIONS))
+
+
+def _tells_delivery(condition: ConditionFact) -> bool:
+    """Whether an entry that stands tells of a delivery or of the weeks after it, by code or in words."""
+    if _has_category(condition, _PUERPERIUM_CATEGORIES):
+        return True
+    is_in_words = condition.certainty is Certainty.BY_TEXT and _DELIVERY in condition.groups
+    return is_in_words and condition.verification not in _DENIED
 
 
 def reduced_filtration(facts: Facts, knowledge: Knowledge, today: date) -> tuple[Result, ...]:

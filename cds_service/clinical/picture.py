@@ -91,7 +91,7 @@ def build_picture(facts: Facts, knowledge: Knowledge, today: date) -> Picture:
         age=age,
         esrd=esrd,
         pregnancy=pregnant,
-        postpartum=postpartum(facts, knowledge, today),
+        postpartum=postpartum(facts, knowledge, today, is_pregnant=pregnant.is_present),
         iron=iron,
         bands=bands(iron, age, is_esrd=esrd.is_present, knowledge=knowledge),
     )
@@ -113,7 +113,11 @@ def not_checked(picture: Picture, *, is_treatment_named: bool) -> tuple[NotCheck
     may_be_pregnant = is_female and can_be_pregnant(picture.facts, picture.knowledge, picture.today)
     medicine_needs = (Need.MEDICATION_STATEMENTS, Need.MEDICATION_REQUESTS, Need.IRON_TREATMENTS)
     is_kidney_open = not picture.esrd.is_present and not picture.is_answered(Need.CONDITIONS, Need.PROCEDURES)
-    is_pregnancy_open = picture.pregnancy.presence is Presence.UNKNOWN and may_be_pregnant
+    # An entry without a date was read: the line on it says so.
+    is_pregnancy_read = picture.is_answered(Need.CONDITIONS, Need.CONTEXT_RESULTS)
+    is_pregnancy_open = (
+        picture.pregnancy.presence is Presence.UNKNOWN and may_be_pregnant and not is_pregnancy_read
+    )
     open_questions = {
         NotChecked.CURRENT_IRON: not picture.is_answered(*medicine_needs),
         NotChecked.OVERLOAD: not _is_overload_read(picture),

@@ -23,6 +23,8 @@ from cds_service.clinical.results import current, usable
 
 FOUND = "contributing factors found"
 NONE_FOUND = "no contributing factor found in the record"
+# What no record has to tell: it keeps the rest from counting as read as little as a mechanism does.
+NOBODY_TOLD = "no relative with restless legs is on record, and nobody denies one"
 NONE_SEEN = "no contributing factor found, but not all of the record was read"
 
 
@@ -80,5 +82,5 @@ def presentation(contributing: Iterable[str], opening: Iterable[Factor]) -> str:
     """Return how the whole is called; `opening` are the factors of the closed list, whatever their state."""
     if any(True for _ in contributing):
         return FOUND
-    is_read = all(factor.presence is Presence.ABSENT for factor in opening)
+    is_read = all(f.presence is Presence.ABSENT or f.reason == NOBODY_TOLD for f in opening)
     return NONE_FOUND if is_read else NONE_SEEN

@@ -25,7 +25,6 @@ _VERIFICATIONS = {
     "refuted": Verification.REFUTED,
     "entered-in-error": Verification.ENTERED_IN_ERROR,
 }
-_DENIED = frozenset({Verification.REFUTED, Verification.ENTERED_IN_ERROR})
 _RLS = frozenset({"rls"})
 # Z82.0 covers epilepsy and other nervous diseases too: it says something only beside the word "restless".
 _UNSPECIFIC_FAMILY_HISTORY = "family_history_nervous_system_nonspecific"
@@ -49,7 +48,7 @@ def read_condition(item: Item, reading: Reading) -> ConditionFact | FamilyFact |
     codes = _icd10_codes(concept, reading)
     certainty = reading.groups_certainty(concept.coding or ())
     if not groups and not any(reading.terminology.is_obstetric(ICD_10_CM, code) for code in codes):
-        if reading.is_family_history(concept):
+        if reading.is_family_history(concept) or reading.is_family_denied(concept):
             return _family(item, reading)
         groups, certainty = _by_local_code_or_words(concept, reading)
         if not groups:
@@ -88,10 +87,18 @@ def _mentions_rls(concept: CodeableConcept) -> bool:
 
 
 def _family(item: Item, reading: Reading) -> FamilyFact | None:
-    if verification(item.resource.verificationStatus, reading, _TYPE) in _DENIED:
+    """Return a family history, or its denial: in words, or refuted; None where it says neither."""
+    status = verification(item.resource.verificationStatus, reading, _TYPE)
+    is_denied = reading.is_family_denied(item.resource.code)
+    if status is Verification.ENTERED_IN_ERROR or (is_denied and status is not Verification.CONFIRMED):
         return None
-    display = label(item.resource.code, _TYPE)
-    return FamilyFact(item.source, display, is_first_degree=False, certainty=Certainty.BY_TEXT)
+    return FamilyFact(
+        item.source,
+        label(item.resource.code, _TYPE),
+        is_first_degree=False,
+        certainty=Certainty.BY_TEXT,
+        is_denied=is_denied or status is Verification.REFUTED,
+    )
 
 
 def _fact(

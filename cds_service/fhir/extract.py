@@ -59,7 +59,7 @@ def extract_facts(table: NeedsTable, *, knowledge: Knowledge, zone: ZoneInfo, to
     results = tuple(_results(table, observations))
     named = tuple(_medicines(table, medicines))
     conditions, family = _conditions(table.items("Condition"), reading)
-    family += _each(read_family, table.items("FamilyMemberHistory"), reading)
+    family += (*_each(read_family, table.items("FamilyMemberHistory"), reading), *observations.family)
     return Facts(
         patient=_patient(table.items("Patient"), reading),
         needs=_without_what_is_switched_off(table, reading),
@@ -71,7 +71,8 @@ def extract_facts(table: NeedsTable, *, knowledge: Knowledge, zone: ZoneInfo, to
         devices=tuple(_devices(table, reading)),
         allergies=_each(read_allergy, table.items("AllergyIntolerance"), reading),
         orders=_each(read_order, table.items("ServiceRequest"), reading),
-        family=(*family, *observations.family),
+        family=tuple(one for one in family if not one.is_denied),
+        family_denials=tuple(one for one in family if one.is_denied),
         unreadable_medicines=medicines.unreadable,
         issues=merge_issues(table.issues, reading.issues.issues()),
     )

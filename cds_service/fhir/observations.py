@@ -80,6 +80,7 @@ class _Verdict(Enum):
     OTHER_STANDARD = auto()
     OTHER = auto()
     FAMILY_HISTORY = auto()
+    FAMILY_DENIED = auto()
 
 
 _Judgement = Measurand | _Verdict
@@ -132,8 +133,8 @@ class ObservationReader:
                 if isinstance(judged := self.judge(part.code), Measurand)
             ]
         if found is None and not parts:
-            if verdict is _Verdict.FAMILY_HISTORY:
-                self._add_family(resource, item.source)
+            if verdict in {_Verdict.FAMILY_HISTORY, _Verdict.FAMILY_DENIED}:
+                self._add_family(resource, item.source, is_denied=verdict is _Verdict.FAMILY_DENIED)
             return ()
         stamp = self._stamp(resource, item.source)
         if stamp is None:
@@ -216,21 +217,29 @@ class ObservationReader:
         terminology = self._reading.terminology
         if words and terminology.is_family_history_text_of_rls(words):
             return _Verdict.FAMILY_HISTORY
+        if words and terminology.is_family_history_of_rls_denied(words):
+            return _Verdict.FAMILY_DENIED
         if is_standard or not words:
             return _Verdict.OTHER
         analyte = _BY_TEXT.get(terminology.observation_group_by_text(words) or "")
         return Measurand(analyte, certainty=Certainty.BY_TEXT) if analyte is not None else _Verdict.OTHER
 
-    def _add_family(self, resource: Resource, source: Source) -> None:
-        # A question with an answer other than a plain yes ("no", "unknown", a comment) asserts nothing.
+    def _add_family(self, resource: Resource, source: Source, *, is_denied: bool) -> None:
+        # A question with neither a plain yes nor a plain no ("unknown", a comment) says nothing.
         is_answered = any(getattr(resource, name) is not None for name in _ANSWERS) or any(
             is_given(getattr(resource, name)) for name in _RAW_ANSWERS
         )
         is_yes = bytes(resource.valueBoolean).strip() == b"true"
-        if _result_status(resource.status) in _FINISHED and (is_yes or not is_answered):
-            display = label(resource.code, _TYPE)
+        is_no = not is_denied and denies(resource, self._reading)
+        if _result_status(resource.status) in _FINISHED and (is_yes or is_no or not is_answered):
             self.family.append(
-                FamilyFact(source, display, is_first_degree=False, certainty=Certainty.BY_TEXT)
+                FamilyFact(
+                    source,
+                    label(resource.code, _TYPE),
+                    is_first_degree=False,
+                    certainty=Certainty.BY_TEXT,
+                    is_denied=is_denied or is_no,
+                )
             )
 
     def _stamp(self, resource: Resource, source: Source) -> _Stamp | None:

@@ -178,6 +178,11 @@ class Reading:
             found = self._family_texts[words] = self.terminology.is_family_history_text_of_rls(words)
         return found
 
+    def is_family_denied(self, concept: CodeableConcept | None) -> bool:
+        """Whether the words of a concept say that no relative has restless legs syndrome."""
+        words = words_of(concept)
+        return bool(words) and self.terminology.is_family_history_of_rls_denied(words)
+
     def is_local(self, system: str | None) -> bool:
         """Whether a coding has no code system or one that is not among the standard ones."""
         return self.system(system) not in STANDARD_SYSTEMS

@@ -106,6 +106,7 @@ def _factor(factor_id: str, table: Table) -> FactorDefinition:
         is_opening=table["is_opening"],
         line=table["line"],
         action=table["action"],
+        detected=table["detected"],
         look_backs=tuple(table.get("look_backs", ())),
         citations=tuple(table["citations"]),
         check=Check(table["check"]),

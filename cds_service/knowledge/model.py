@@ -71,9 +71,9 @@ class Threshold:
 class FactorDefinition:
     """A factor: the groups that show it, its weight (A to D), and the line that cards print.
 
-    `action` says what a clinician can do; `look_backs` are the thresholds that say how old what shows it may
-    be, none for what stays true. `is_opening`: on the closed list that opens a record whose problem list was
-    not read.
+    `action` says what a clinician can do, `detected` how a record shows it; `look_backs` are the thresholds
+    that say how old what shows it may be, none for what stays true. `is_opening`: on the closed list that
+    opens a record whose problem list was not read.
     """
 
     id: str
@@ -85,6 +85,7 @@ class FactorDefinition:
     is_opening: bool
     line: str
     action: str
+    detected: str
     look_backs: tuple[str, ...]
     citations: tuple[str, ...]
     check: Check

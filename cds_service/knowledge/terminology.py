@@ -200,6 +200,10 @@ class Terminology:
         """Whether a text names restless legs syndrome in a relative."""
         return self.conditions.is_family_history_of_rls(text)
 
+    def is_family_history_of_rls_denied(self, text: str) -> bool:
+        """Whether a text says that no relative has restless legs syndrome."""
+        return self.conditions.is_family_history_of_rls_denied(text)
+
     def observation_group(self, system: str, code: str) -> str | None:
         """Return the group of an Observation code, groups that are never a result included."""
         if system == OWN:

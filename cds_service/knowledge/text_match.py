@@ -23,6 +23,20 @@ class _Family:
 
 
 @dataclass(frozen=True, slots=True)
+class FamilyWords:
+    """The words that speak of relatives, of the family as a whole, and those that deny it or leave it open.
+
+    A single relative is an exception to what is denied of the whole family.
+    """
+
+    history: re.Pattern[str]
+    whole: re.Pattern[str]
+    is_open: re.Pattern[str]
+    denied: re.Pattern[str]
+    exception: re.Pattern[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ConditionWords:
     """The words that name condition groups, and those that take the assertion back."""
 
@@ -31,7 +45,7 @@ class ConditionWords:
     not_asserted: re.Pattern[str]
     denied_before: re.Pattern[str]
     denied_after: re.Pattern[str]
-    family_history: re.Pattern[str]
+    family: FamilyWords
     rls: re.Pattern[str]
 
     def groups(self, text: str) -> frozenset[str]:
@@ -58,9 +72,22 @@ class ConditionWords:
         folded = _folded(text)
         return (
             self.rls.search(folded) is not None
-            and self.family_history.search(folded) is not None
+            and self.family.history.search(folded) is not None
+            and self.family.is_open.search(folded) is None
             and self.denied_before.search(folded) is None
             and self.denied_after.search(folded) is None
+        )
+
+    def is_family_history_of_rls_denied(self, text: str) -> bool:
+        """Whether a text says of the whole family that nobody has restless legs syndrome."""
+        folded = _folded(text)
+        family = self.family
+        return (
+            self.rls.search(folded) is not None
+            and family.whole.search(folded) is not None
+            and family.denied.search(folded) is not None
+            and family.is_open.search(folded) is None
+            and family.exception.search(folded) is None
         )
 
 
@@ -116,8 +143,19 @@ def condition_words(table: Mapping[str, Any]) -> ConditionWords:
         _any_of(table["not_asserted"]),
         _any_of(table["denied_before"]),
         _any_of(table["denied_after"]),
-        _any_of(table["family_history"]),
+        _family_words(table),
         rls.words,
+    )
+
+
+def _family_words(table: Mapping[str, Any]) -> FamilyWords:
+    whole, relative = table["family_history"], table["relative"]
+    return FamilyWords(
+        history=_any_of([*whole, *relative]),
+        whole=_any_of(whole),
+        is_open=_any_of(table["family_open"]),
+        denied=_any_of(table["family_denied"]),
+        exception=_any_of([*table["family_exception"], *relative]),
     )
 
 

@@ -37,6 +37,7 @@ caption { text-align: start; color: var(--quiet); padding-bottom: .3rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .4rem .6rem .4rem 0; text-align: start;
   vertical-align: top; }
 .day { white-space: nowrap; }
+.wide { min-width: 13rem; }
 @media screen and (max-width: 44rem) {
   table, caption, tbody, tr, th, td { display: block; }
   thead { position: absolute; left: -100vw; }

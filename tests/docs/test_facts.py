@@ -21,9 +21,17 @@ def test_there_are_at_least_the_facts_of_the_brief() -> None:
     assert len(facts.facts()) >= 30
 
 
-@pytest.mark.parametrize("part", ["text", "judged", "knowledge", "how", "tests"])
+@pytest.mark.parametrize("part", ["text", "judged", "knowledge", "tests"])
 def test_a_fact_without_a_part_is_found(part: str) -> None:
     assert f"cause-iron: has no {part}" in told(**{part: []})
+
+
+def test_a_fact_is_detected_as_its_factors_are_or_says_how() -> None:
+    assert "cause-iron: has no how" in told(knowledge=["AASM25"])
+    assert "cause-iron: has no how" not in told(knowledge=["AASM25"], how="by reading")
+    rows = {row[0]: row[4] for row in facts.fact_rows(load())}
+    assert rows["`neurological`"] == "a diagnosis by code or words"
+    assert rows["`ferritin-50`"] == "ferritin in any common unit, compared exactly"
 
 
 def test_knowledge_that_does_not_exist_is_found() -> None:
@@ -66,5 +74,8 @@ def test_each_row_shows_how_far_its_knowledge_was_checked() -> None:
     assert rows["`caffeine`"][3] == "`caffeine` (V2), `mechanism.adenosine` (M), `window.lifestyle` (P)"
     assert rows["`attribution`"][3].startswith("`AASM25`, ")
     factors = {row[0]: row for row in facts.factor_rows(load())}
-    assert factors["`neuropathy`"][3] == "no source read (M, awaiting clinical review)"
-    assert factors["`vitamin_d`"][2] == "365 d"
+    assert factors["`neuropathy`"][4] == "no source read (M, awaiting clinical review)"
+    assert factors["`vitamin_d`"][2:4] == (
+        "a diagnosis by code or words, 25-hydroxyvitamin D in blood",
+        "365 d",
+    )

@@ -1,5 +1,6 @@
 """The public basis over the wire: every page is there and says what the knowledge files say."""
 
+import html
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from cds_service.adapters.metrics import InProcessMetrics
 from cds_service.app import create_app
 from cds_service.basis import Library
 from cds_service.clinical.assessment import CardKey
-from cds_service.knowledge import load
+from cds_service.knowledge import FactorDefinition, Threshold, load
 from cds_service.knowledge.basis import basis_of
 from cds_service.settings import Settings
 from cds_service.web import basis as web_basis
@@ -278,6 +279,41 @@ def test_the_index_leads_to_every_card_and_counts_what_awaits_review(web: Web) -
 def test_every_factor_stands_on_its_page(web: Web) -> None:
     text = get(web, "factors").text
     assert [f.id for f in KNOWLEDGE.factors.values() if flat(f.line) not in text] == []
+
+
+def test_every_factor_says_what_can_be_done_how_it_is_found_and_how_far_back(web: Web) -> None:
+    rows = re.findall(r'<tr role="row">(.*?)</tr>', web.client.get("/basis/factors").text, re.DOTALL)
+    told = [flat(re.sub(r"<[^>]+>", " ", html.unescape(row))) for row in rows]
+    missing = [
+        f.id
+        for f in KNOWLEDGE.factors.values()
+        if not any(
+            row.startswith(flat(f"{f.name} {f.action} {f.detected}"))
+            and all(flat(f"{limit.words}: {limit.text}") in row for limit in look_backs(f))
+            and row.endswith("none") is not bool(f.look_backs)
+            for row in told
+        )
+    ]
+    assert missing == []
+
+
+def look_backs(factor: FactorDefinition) -> list[Threshold]:
+    return [KNOWLEDGE.thresholds[i] for i in factor.look_backs]
+
+
+def test_the_tables_of_the_factors_have_headings_captions_and_row_headers(web: Web) -> None:
+    text = web.client.get("/basis/factors").text
+    headings = re.findall(r'<h2 id="(\w+)">', text)
+    regions = re.findall(r'role="region" aria-labelledby="(\w+)" tabindex="0"', text)
+    assert headings[:3] == regions == ["factors", "detection", "medicines"]
+    assert text.count("<caption>") == len(regions)
+    heads = re.findall(r"<thead.*?</thead>", text, re.DOTALL)
+    bodies = re.findall(r"<tbody.*?</tbody>", text, re.DOTALL)
+    for head, body in zip(heads, bodies, strict=True):
+        labels = re.findall(r'scope="col" role="columnheader">(.*?)</th>', head)
+        rows = body.count('<tr role="row">')
+        assert body.count('<th scope="row" role="rowheader">') == rows
+        assert re.findall(r'data-label="(.*?)"', body) == labels[1:] * rows
 
 
 # -------------------------------------------------------------------------------- what is not there

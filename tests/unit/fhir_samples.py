@@ -91,7 +91,10 @@ class SmallTerminology:
         return frozenset({"rls"}) if "restless leg" in text.lower() else frozenset()
 
     def is_family_history_text_of_rls(self, text: str) -> bool:
-        return "family history of restless" in text.lower()
+        return text.lower().startswith("family history of restless")
+
+    def is_family_history_of_rls_denied(self, text: str) -> bool:
+        return text.lower().startswith("no family history of restless")
 
     def is_order_code(self, system: str, code: str) -> str | None:
         return "ferritin" if (system, code) == (LOINC, "2276-4") else None

@@ -7,7 +7,7 @@ import pytest
 from cds_service.clinical.assessment import Assessment, Factor
 from cds_service.clinical.factors import contributing
 from cds_service.clinical.facts import Presence
-from cds_service.clinical.shown_only import FOUND, NONE_FOUND, NONE_SEEN, presentation
+from cds_service.clinical.shown_only import FOUND, NOBODY_TOLD, NONE_FOUND, NONE_SEEN, presentation
 from cds_service.knowledge import load
 from tests.builders import Fact, hook_request, prefetch
 from tests.harness import service_in
@@ -42,6 +42,7 @@ def test_a_treated_apnoea_tells_by_what() -> None:
     ("factor_id", "sends", "reason"),
     [
         ("family_history", {"familyHistory": "failed"}, "familyHistory: search failed"),
+        ("family_history", {}, NOBODY_TOLD),
         ("neuropathy", {"conditions": "first page"}, "conditions: list cut off"),
         ("nicotine", {}, "nothing on record says so or denies it"),
         ("vitamin_d", {}, "no current result that decides"),

@@ -236,9 +236,22 @@ def test_a_family_history_is_a_fact_about_relatives(code: Json) -> None:
     assert found.certainty is Certainty.BY_TEXT
 
 
-def test_a_refuted_family_history_is_none() -> None:
-    code = {"text": "Family history of restless legs syndrome"}
-    assert read(code=code, verificationStatus={"text": "refuted"}) is None
+@pytest.mark.parametrize(
+    ("text", "status", "is_denied"),
+    [
+        ("Family history of restless legs syndrome", "confirmed", False),
+        ("Family history of restless legs syndrome", "unconfirmed", False),
+        ("Family history of restless legs syndrome", "refuted", True),
+        ("Family history of restless legs syndrome", "entered-in-error", None),
+        ("No family history of restless legs", "confirmed", True),
+        ("No family history of restless legs", "unconfirmed", None),
+        ("No family history of restless legs", "refuted", None),
+        ("No family history of restless legs", "entered-in-error", None),
+    ],
+)
+def test_a_denial_is_in_words_or_a_refuted_entry(text: str, status: str, *, is_denied: bool | None) -> None:
+    found = read(code={"text": text}, verificationStatus={"text": status})
+    assert (found.is_denied if isinstance(found, FamilyFact) else None) is is_denied
 
 
 def test_an_unspecific_family_history_says_nothing_about_restless_legs() -> None:

@@ -412,22 +412,45 @@ FAMILY = {"text": "Family history of restless legs syndrome"}
 
 
 @pytest.mark.parametrize(
-    ("members", "is_found"),
+    ("members", "is_denied"),
+    [
+        ({}, False),
+        ({"valueBoolean": True}, False),
+        ({"valueBoolean": False}, True),
+        ({"valueCodeableConcept": {"text": "No"}}, True),
+        ({"valueString": "unknown"}, None),
+        ({"status": "entered-in-error"}, None),
+        ({"status": "preliminary"}, None),
+        ({"valueBoolean": False, "status": "preliminary"}, None),
+        ({"code": FAMILY | loinc("10157-6")}, False),
+    ],
+)
+def test_a_family_history_as_an_observation(members: Json, *, is_denied: bool | None) -> None:
+    read = reader()
+    assert read.read(observation(**({"code": FAMILY, "valueQuantity": None} | members))) == ()
+    told = [
+        FamilyFact(SOURCE, FAMILY["text"], is_first_degree=False, certainty=Certainty.BY_TEXT, is_denied=no)
+        for no in (is_denied,)
+        if no is not None
+    ]
+    assert read.family == told
+
+
+@pytest.mark.parametrize(
+    ("members", "is_denied"),
     [
         ({}, True),
         ({"valueBoolean": True}, True),
-        ({"valueBoolean": False}, False),
-        ({"valueCodeableConcept": {"text": "No"}}, False),
-        ({"status": "entered-in-error"}, False),
-        ({"status": "preliminary"}, False),
-        ({"code": FAMILY | loinc("10157-6")}, True),
+        ({"valueBoolean": False}, None),
+        ({"valueString": "unknown"}, None),
+        ({"status": "entered-in-error"}, None),
     ],
 )
-def test_a_family_history_as_an_observation(members: Json, *, is_found: bool) -> None:
+def test_a_denied_family_history_as_an_observation(members: Json, *, is_denied: bool | None) -> None:
     read = reader()
-    assert read.read(observation(**({"code": FAMILY, "valueQuantity": None} | members))) == ()
-    expected = FamilyFact(SOURCE, FAMILY["text"], is_first_degree=False, certainty=Certainty.BY_TEXT)
-    assert read.family == ([expected] if is_found else [])
+    code = {"text": "No family history of restless legs"}
+    assert read.read(observation(**({"code": code, "valueQuantity": None} | members))) == ()
+    assert [one.is_denied for one in read.family] == ([] if is_denied is None else [is_denied])
 
 
 def test_an_invalid_resource_of_an_analyte_is_an_unreadable_result() -> None:

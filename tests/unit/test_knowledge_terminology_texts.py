@@ -44,6 +44,15 @@ from tests.unit.test_knowledge_terminology import TERMS
         ("Excessive coffee drinking", {"caffeine_disorder"}),
         ("Caffeine headache remedy", frozenset()),
         ("COPD", {"copd"}),
+        ("Pregnancy, 9 weeks", {"pregnancy"}),
+        ("Anaemia in pregnancy", {"anemia_in_pregnancy", "pregnancy"}),
+        ("Stroke", {"stroke"}),
+        ("Spinal cord injury", {"spinal_cord_injury"}),
+        ("Interstitial lung disease", {"interstitial_lung_disease"}),
+        ("Alcohol use disorder", {"alcohol_disorder"}),
+        ("Tobacco use disorder", {"nicotine_dependence"}),
+        ("Opioid withdrawal", {"withdrawal"}),
+        ("Hypophosphatemia", {"hypophosphataemia"}),
         ("Essential (primary) hypertension", {"hypertension"}),
         ("Crohn's disease", {"inflammatory_disease", "iron_loss_or_malabsorption"}),
     ],
@@ -89,7 +98,13 @@ def test_conditions_that_a_text_asserts(text: str, groups: set[str]) -> None:
         "Hemochromatosis carrier",
         "Awaiting kidney transplant",
         "Acute kidney injury",
-        "Pregnant",
+        "Pregnancy test negative",
+        "Stroke prophylaxis",
+        "Fear of stroke",
+        "Alcohol swab",
+        "Non-alcoholic fatty liver",
+        "Denies tobacco use",
+        "Withdrawal bleeding",
         "Fracture of forearm",
     ],
 )
@@ -107,6 +122,7 @@ def test_conditions_that_a_text_does_not_assert(text: str) -> None:
         ("No family history of restless legs", False),
         ("Family history of restless legs: denied", False),
         ("Family history of epilepsy", False),
+        ("Family history of restless legs: unknown", False),
         ("Familial restless legs", False),
         ("Restless legs", False),
         ("FH: RLS", False),
@@ -114,6 +130,30 @@ def test_conditions_that_a_text_does_not_assert(text: str) -> None:
 )
 def test_relatives(text: str, *, is_family: bool) -> None:
     assert TERMS.is_family_history_text_of_rls(text) is is_family
+
+
+@pytest.mark.parametrize(
+    ("text", "is_denied"),
+    [
+        ("No family history of restless legs", True),
+        ("Family history of restless legs: none", True),
+        ("Denies family history of restless legs syndrome", True),
+        ("FH: negative for restless legs", True),
+        ("No restless legs in the family", True),
+        ("Family history of restless legs: unknown", False),
+        ("Family history of restless legs not asked", False),
+        ("Family history of restless legs: no information", False),
+        ("No family history of restless legs except mother", False),
+        ("No restless legs in father", False),
+        ("No family history of epilepsy", False),
+        ("No restless legs", False),
+        ("Family history of restless legs", False),
+        ("Likely family history of restless legs", False),
+    ],
+)
+def test_a_denial_speaks_of_the_whole_family(text: str, *, is_denied: bool) -> None:
+    assert TERMS.is_family_history_of_rls_denied(text) is is_denied
+    assert not (is_denied and TERMS.is_family_history_text_of_rls(text))
 
 
 @pytest.mark.parametrize(

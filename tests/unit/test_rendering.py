@@ -197,13 +197,13 @@ class TestRulesAndSources:
 class TestFactors:
     def test_only_present_factors_are_listed_in_the_order_of_the_decision(self) -> None:
         found = (
-            factor("nicotine", is_possible=True),
+            factor("hypertension", is_possible=True),
             factor("family_history", certainty=Certainty.BY_TEXT),
             factor("osa.untreated", Presence.UNKNOWN),
         )
-        made = decision(factor_ids=("family_history", "osa.untreated", "nicotine", "nicotine"))
+        made = decision(factor_ids=("family_history", "osa.untreated", "hypertension", "hypertension"))
         lines = section(render(made, assessment(factors=found)), "Contributing factors found")
-        expected = [knowledge().factors[name].line.rstrip(".") for name in ("family_history", "nicotine")]
+        expected = [knowledge().factors[name].line.rstrip(".") for name in ("family_history", "hypertension")]
         assert lines == [f"- {expected[0]} (recognised by text)", f"- {expected[1]} (possible)"]
 
     def test_no_factor_no_section(self) -> None:
@@ -218,7 +218,7 @@ class TestFactors:
         assert lines[-1].endswith("(+6)")
 
     def test_the_screening_card_names_three_factors(self) -> None:
-        ids = ("family_history", "osa.untreated", "nicotine", "copd", "diabetes")
+        ids = ("family_history", "osa.untreated", "hypertension", "copd", "diabetes")
         made = decision(CardKey.SCREEN_01, values={}, factor_ids=ids)
         card = render(made, assessment(RlsStatus.NOT_RECORDED, factors=tuple(map(factor, ids))))
         assert card.summary.startswith("Linked to restless legs: ")
@@ -271,7 +271,7 @@ class TestFactors:
             # Kidney failure rests on a secondary source, the others on read ones or on rules of the project.
             (CardKey.IRON_09, ("kidney.disease", "kidney.esrd"), {"kidney.esrd": True}),
             (CardKey.IRON_09, ("kidney.disease",), {"kidney.disease": False}),
-            (CardKey.IRON_10, ("ferritin.inflamed", "nicotine"), {"nicotine": False}),
+            (CardKey.IRON_10, ("ferritin.inflamed", "hypertension"), {"hypertension": False}),
             (CardKey.IRON_04, ("ferritin.inflamed",), {"ferritin.inflamed": False}),
         ],
     )
