@@ -12,12 +12,13 @@ from cds_service import live
 from cds_service.adapters import fhir_server, keys, rate_limit, tokens
 from cds_service.adapters.metrics import CATALOGUE
 from cds_service.adapters.prometheus import WORKERS
+from cds_service.cli import connections
 from cds_service.cli.server import options
 from cds_service.profile import ClientProfile, FhirPolicy, Trust
 from cds_service.protocol import feedback, jsonio
 from cds_service.settings import Settings
 from cds_service.trust import TrustPart
-from cds_service.web import http, operations
+from cds_service.web import operations
 
 _MEBIBYTE = 1024 * 1024
 
@@ -49,7 +50,11 @@ def _limits_of_calls() -> list[tuple[str, str, str]]:
         ("nesting of JSON", f"{jsonio.MAX_DEPTH} levels", "400"),
         ("request line", f"{line} bytes", "414"),
         ("header lines", f"{headers}", "431"),
-        ("silence of a sender", f"{http.LONGEST_SILENCE:g} s", "400, the connection is closed"),
+        ("head of a request", f"{connections.LONGEST_HEAD:g} s", "the connection is closed"),
+        ("silence in a body", f"{connections.LONGEST_SILENCE:g} s", "400, the connection is closed"),
+        ("whole body", f"{connections.LONGEST_BODY:g} s", "400, the connection is closed"),
+        ("silence of who takes an answer", f"{connections.LONGEST_SILENCE:g} s", "the connection is closed"),
+        ("whole answer", f"{connections.LONGEST_ANSWER:g} s", "the connection is closed"),
         ("comment of a feedback", f"{feedback.MAX_COMMENT} characters", "cut off"),
         (
             "calls at once",
