@@ -48,6 +48,8 @@ def _limits_of_calls() -> list[tuple[str, str, str]]:
     return [
         ("body (`RLS_CDS_MAX_BODY`)", _bytes(settings.max_body), "413"),
         ("nesting of JSON", f"{jsonio.MAX_DEPTH} levels", "400"),
+        ("values of a feedback, or of a call without its records", f"{jsonio.MAX_VALUES}", "400"),
+        ("cards of a feedback, and suggestions of a card", f"{feedback.MAX_ENTRIES}", "400"),
         ("request line", f"{line} bytes", "414"),
         ("header lines", f"{headers}", "431"),
         ("head of a request", f"{connections.LONGEST_HEAD:g} s", "the connection is closed"),
