@@ -219,7 +219,7 @@ def audit_verify(heads: tuple[str, ...]) -> None:
 def audit_purge() -> None:
     """Remove the files that are older than RLS_CDS_AUDIT_DAYS."""
     settings = _settings()
-    removed = _usable(lambda: purged(settings, _today()))
+    removed = _usable(lambda: purged(settings, audit_key(settings), _today()))
     click.echo(f"{len(removed)} files removed, older than {settings.audit_days} days.")
 
 

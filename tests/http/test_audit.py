@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 from flask.testing import FlaskClient
 
+from cds_service.adapters.audit_check import verify
 from cds_service.adapters.audit_fhir import ship
-from cds_service.adapters.audit_log import chains, verify
+from cds_service.adapters.audit_log import chains
 from cds_service.addresses import parse_address
 from cds_service.app import create_app
 from cds_service.cli import main
