@@ -9,7 +9,7 @@ from gunicorn.config import make_settings  # type: ignore[import-untyped] # guni
 from tables import table
 
 from cds_service import live
-from cds_service.adapters import fhir_server, keys, rate_limit, tokens
+from cds_service.adapters import fhir_server, keys, postgresql, rate_limit, store, tokens
 from cds_service.adapters.metrics import CATALOGUE
 from cds_service.adapters.prometheus import WORKERS
 from cds_service.cli import connections
@@ -79,6 +79,12 @@ def _limits_of_callers() -> list[tuple[str, str, str]]:
         ),
         ("difference of clocks (`leeway_s`)", f"{trust['leeway_s']} s, at most {_most('leeway_s')} s", "401"),
         ("key set", f"{keys.MOST_KEYS} keys, {_bytes(keys.LARGEST)}", "the last good set goes on"),
+        (
+            "store of used tokens",
+            f"{store.BUDGET:g} s PostgreSQL, {postgresql.LONGEST:g} s more to connect; "
+            f"{store.BUSY_MS / 1000:g} s SQLite",
+            "503",
+        ),
         (
             "age of a key set",
             f"{keys.MAX_AGE:g} s, {keys.LAST_GOOD / 3600:g} h while its address fails",

@@ -273,7 +273,7 @@ def test_a_signed_token_of_any_shape_is_refused_too(name: str, tmp_path: Path) -
         token = PyJWS().encode(
             json.dumps(claims).encode(), private_key(), "ES384", {"kid": "main", "typ": "JWT"}
         )
-        is_good = any(value is one for one in ANYTHING if one in MAY_BE.get(name, ()))
+        is_good = value in MAY_BE.get(name, ())
         assert call(web, token).status_code == (200 if is_good else 401), value
 
 
