@@ -15,7 +15,7 @@ from cds_service.adapters.prometheus import WORKERS
 from cds_service.cli import connections
 from cds_service.cli.server import options
 from cds_service.profile import ClientProfile, FhirPolicy, Trust
-from cds_service.protocol import feedback, jsonio
+from cds_service.protocol import envelope, feedback, jsonio
 from cds_service.settings import Settings
 from cds_service.trust import TrustPart
 from cds_service.web import operations
@@ -49,6 +49,7 @@ def _limits_of_calls() -> list[tuple[str, str, str]]:
         ("body (`RLS_CDS_MAX_BODY`)", _bytes(settings.max_body), "413"),
         ("nesting of JSON", f"{jsonio.MAX_DEPTH} levels", "400"),
         ("values of a feedback, or of a call without its records", f"{jsonio.MAX_VALUES}", "400"),
+        ("`patientId`, `userId`, `encounterId`, `hookInstance`", f"{envelope.LONGEST_ID} characters", "400"),
         ("cards of a feedback, and suggestions of a card", f"{feedback.MAX_ENTRIES}", "400"),
         ("request line", f"{line} bytes", "414"),
         ("header lines", f"{headers}", "431"),
@@ -81,8 +82,7 @@ def _limits_of_callers() -> list[tuple[str, str, str]]:
         ("key set", f"{keys.MOST_KEYS} keys, {_bytes(keys.LARGEST)}", "the last good set goes on"),
         (
             "store of used tokens",
-            f"{store.BUDGET:g} s PostgreSQL, {postgresql.LONGEST:g} s more to connect; "
-            f"{store.BUSY_MS / 1000:g} s SQLite",
+            _of_the_store(),
             "503",
         ),
         (
@@ -91,6 +91,11 @@ def _limits_of_callers() -> list[tuple[str, str, str]]:
             "503",
         ),
     ]
+
+
+def _of_the_store() -> str:
+    postgres = f"{store.BUDGET:g} s PostgreSQL, {postgresql.LONGEST:g} s more to connect"
+    return f"{postgres}; {store.BUSY_MS / 1000:g} s SQLite"
 
 
 def _limits_of_searches() -> list[tuple[str, str, str]]:

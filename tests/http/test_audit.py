@@ -105,6 +105,24 @@ def test_every_search_is_an_event(tmp_path: Path) -> None:
     assert found[-1]["subtype"][0]["code"] == "operation"
 
 
+def test_a_call_of_ten_mebibytes_leaves_a_bounded_trace(tmp_path: Path) -> None:
+    """Neither identifiers nor the link to a next page multiply in the events of the searches."""
+    long = "\N{BROKEN HEART}" * 1024
+    with fhir_stub() as stub:
+        link = {"relation": "next", "url": f"{stub.base}/Condition?x={'y' * 5_000_000}"}
+        web = web_in(tmp_path)
+        for record in ({}, {"conditions": {"resourceType": "Bundle", "type": "searchset", "link": [link]}}):
+            body = hook_request(record, fhirServer=stub.base, hookInstance=long)
+            body["context"]["userId"] = long
+            web.post(SERVICE, json=body)
+        assert len(events(tmp_path)) > 20
+        size = sum(path.stat().st_size for path in tmp_path.glob("*.ndjson"))
+        assert size < 2_000_000
+        body["context"]["userId"] = "Practitioner/" + "x" * 5_000_000
+        assert web.post(SERVICE, json=body).status_code == 400
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.ndjson")) < size + 2000
+
+
 def test_what_cannot_be_written_down_is_not_answered(tmp_path: Path) -> None:
     folder = tmp_path / "audit"
     folder.mkdir()
