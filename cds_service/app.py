@@ -20,7 +20,7 @@ from cds_service.adapters.quiet import NothingKnown
 from cds_service.adapters.rate_limit import TokenBuckets
 from cds_service.assess import Answer, PatientView
 from cds_service.assess import assess as assess_patient
-from cds_service.clients import Clients, packaged_profile
+from cds_service.clients import Clients, packaged_profile, refuse_mixture
 from cds_service.completion import Completion
 from cds_service.fhir import warm_up
 from cds_service.knowledge import Knowledge, load
@@ -81,6 +81,7 @@ def create_app(
     if audit is not None:
         source = AuditedSource(source, audit, moment)
     live = live_clients(settings, knowledge)
+    refuse_mixture(settings, live.current().clients)
     cards = CardLibrary.load(public_url=settings.public_url)
     store = replay_store(settings, live)
     metrics, page = (metrics, None) if metrics is not None else metrics_of(settings)

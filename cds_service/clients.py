@@ -154,6 +154,20 @@ def load_clients(settings: Settings) -> Clients:
     return replace(clients, files=(settings.clients, *clients.files))
 
 
+def refuse_mixture(settings: Settings, clients: Clients) -> None:
+    """Raise `SettingsError` where the development profile would be run as if it were production.
+
+    It lets pass what production refuses; who forgets to name the environment must not find that out in care.
+    """
+    if settings.environment == "production":
+        return
+    remedy = f"in development; set {PREFIX}ENVIRONMENT=production"
+    if (settings.public_url or "").startswith("https:"):
+        raise SettingsError(f"{PREFIX}PUBLIC_URL must be an http address of this machine {remedy}")
+    if clients.is_authenticating and settings.is_exposed:
+        raise SettingsError(f"HOST must be a loopback address where callers are trusted {remedy}")
+
+
 def _refuse_open_files(paths: Iterable[Path]) -> None:
     """Raise `SettingsError` where anybody on the machine may change who is trusted."""
     for path in paths:
@@ -283,6 +297,7 @@ def _fhir_policy(
     return FhirPolicy(
         servers=servers,
         budget_ms=settings.fhir_budget_ms or fhir.budget_ms or budget_ms,
-        is_loopback_allowed=is_development,
+        # Strangers would choose which port of this machine is asked.
+        is_loopback_allowed=is_development and not settings.is_exposed,
         is_open_allowed=is_development,
     )

@@ -9,7 +9,7 @@ from gunicorn.config import make_settings  # type: ignore[import-untyped] # guni
 from tables import table
 
 from cds_service import live
-from cds_service.adapters import fhir_server, keys, postgresql, rate_limit, store, tokens
+from cds_service.adapters import fhir_answers, fhir_server, keys, postgresql, rate_limit, store, tokens
 from cds_service.adapters.metrics import CATALOGUE
 from cds_service.adapters.prometheus import WORKERS
 from cds_service.cli import connections
@@ -103,9 +103,14 @@ def _limits_of_searches() -> list[tuple[str, str, str]]:
     return [
         ("all searches of a call (`RLS_CDS_FHIR_BUDGET_MS`)", f"{budget} ms", "the rest counts as not read"),
         ("searches of a call at a time", str(fhir_server.PARALLEL), "wait their turn"),
+        (
+            "names looked up at a time",
+            f"{fhir_server.MOST_LOOKUPS} in a process",
+            "the name counts as unknown",
+        ),
         ("pages of a search", str(fhir_server.MAX_PAGES), "the list counts as cut off"),
         ("resources of a call", str(fhir_server.MAX_RESOURCES), "the list counts as cut off"),
-        ("page", _bytes(fhir_server.MAX_PAGE_BYTES), "the search counts as failed"),
+        ("page", _bytes(fhir_answers.MAX_PAGE_BYTES), "the search counts as failed"),
         ("all pages of a call", _bytes(fhir_server.MAX_BYTES), "the search counts as failed"),
     ]
 

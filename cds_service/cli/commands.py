@@ -31,7 +31,7 @@ from cds_service.cli.metrics import metrics_hooks
 from cds_service.cli.policy import policy_text
 from cds_service.cli.shift import WRITTEN_FOR, write_shifted
 from cds_service.cli.store import ready_store, upgrade
-from cds_service.clients import load_clients
+from cds_service.clients import load_clients, refuse_mixture
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import Knowledge, load
 from cds_service.knowledge.basis import basis_of
@@ -103,6 +103,7 @@ def serve() -> None:
 
     settings = _settings()
     clients = _usable(lambda: load_clients(settings))
+    _usable(lambda: refuse_mixture(settings, clients))
     if clients.is_authenticating:
         _usable(lambda: ready_store(settings))
     hooks = _usable(lambda: metrics_hooks(settings))

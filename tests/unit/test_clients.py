@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from cds_service.clients import Clients, load_clients
+from cds_service.app import create_app
+from cds_service.clients import Clients, load_clients, packaged_profile
 from cds_service.clinical.assessment import Order
 from cds_service.knowledge.code_map import CodeKind
 from cds_service.settings import Settings, SettingsError, load_settings
 from cds_service.site_files import is_open_to_all
+from tests.tokens import entry, site
 
 STORED = {"RLS_CDS_PUBLIC_URL": "https://rls.example.org", "RLS_CDS_STORE": "sqlite:////var/lib/rls/store.db"}
 PRODUCTION = {"RLS_CDS_ENVIRONMENT": "production", "RLS_CDS_AUDIT": "/var/log/rls", **STORED}
@@ -344,3 +346,29 @@ def test_a_target_in_snomed_ct_needs_it_switched_on(setting: str, *, is_taken: b
     with pytest.raises(SettingsError, match=r"line 2: target_code: is not known") as caught:
         clients_of(MAPPED, tmp_path, RLS_CDS_SNOMED=setting)
     assert "line 3" not in str(caught.value)
+
+
+# ------------------------------------------------------------------- development is not half of production
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"RLS_CDS_PUBLIC_URL": "https://rls.example.org"}, "RLS_CDS_PUBLIC_URL must be an http address"),
+        ({"HOST": "0.0.0.0"}, "HOST must be a loopback address"),  # noqa: S104 - what is refused
+    ],
+)
+def test_development_does_not_start_as_if_it_were_production(
+    more: dict[str, str], reason: str, tmp_path: Path
+) -> None:
+    place = site(tmp_path, entry(issuer="https://sandbox.cds-hooks.org"))
+    given = {"CLIENTS": str(place.clients), "PUBLIC_URL": "http://localhost:8080", "STORE": place.store}
+    settings = {f"RLS_CDS_{name}": value for name, value in given.items()}
+    create_app(load_settings(settings))
+    with pytest.raises(SettingsError, match=reason) as caught:
+        create_app(load_settings(settings | more))
+    assert "RLS_CDS_ENVIRONMENT=production" in str(caught.value)
+
+
+@pytest.mark.parametrize(("host", "is_allowed"), [("127.0.0.1", True), ("0.0.0.0", False)])  # noqa: S104 - as above
+def test_an_exposed_service_asks_no_port_of_its_own_machine(host: str, *, is_allowed: bool) -> None:
+    fhir = packaged_profile(Settings(host=host)).fhir
+    assert (fhir.address("http://127.0.0.1:6379/x") is not None) is is_allowed
