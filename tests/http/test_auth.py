@@ -147,7 +147,7 @@ BAD_TOKENS: list[tuple[Callable[[], str], Refusal]] = [
     (lambda: changed(jti="x" * 1025), Refusal.CLAIM_MISSING),
     (lambda: changed(aud=DISCOVERY_AUDIENCE), Refusal.AUDIENCE),
     (lambda: changed(aud=f"{SERVICE_AUDIENCE}/"), Refusal.AUDIENCE),
-    (lambda: changed(aud=SERVICE_AUDIENCE.replace("https", "http")), Refusal.AUDIENCE),
+    (lambda: changed(aud=SERVICE_AUDIENCE.replace("http", "https")), Refusal.AUDIENCE),
     (lambda: changed(aud=f"{PUBLIC}/cds-services/other"), Refusal.AUDIENCE),
     (lambda: changed(aud=[SERVICE_AUDIENCE, "https://other.example.org"]), Refusal.AUDIENCE),
     (lambda: changed(aud=[]), Refusal.AUDIENCE),
@@ -431,7 +431,9 @@ def test_changed_files_are_read_again(place: Site, monkeypatch: pytest.MonkeyPat
     assert call(web, token).status_code == 200
 
 
-@pytest.mark.parametrize("text", ["[[clients", "", '[[clients]]\nname = "open"\n'])
+@pytest.mark.parametrize(
+    "text", ["[[clients", "", '[[clients]]\nname = "open"\n', "x = " + "[" * 50_000 + "]" * 50_000]
+)
 def test_a_wrong_file_changes_nothing(
     place: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
@@ -442,6 +444,22 @@ def test_a_wrong_file_changes_nothing(
     assert call(web).status_code == 401
     told = [record for record in caplog.records if record.getMessage().startswith("clients file refused")]
     assert len(told) == 1
+
+
+def test_a_file_that_breaks_its_reader_changes_nothing(
+    place: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cds_service.live.CHECK_EVERY", 0.0)
+    web = create_app(place.settings).test_client()
+
+    def broken(_settings: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("cds_service.live.load_clients", broken)
+    rewrite(place.clients, entry())
+    assert [call(web, sign()).status_code for _ in range(3)] == [200] * 3
+    (told,) = (record for record in caplog.records if record.getMessage().startswith("clients file refused"))
+    assert told.fields["fault"] == "RLS_CDS_CLIENTS: cannot be read (ZeroDivisionError)"  # type: ignore[attr-defined] # ours
 
 
 def test_a_key_file_without_keys_stops_the_start(place: Site) -> None:
