@@ -18,7 +18,7 @@ from cds_service.profile import ClientProfile, FhirPolicy, Trust
 from cds_service.protocol import envelope, feedback, jsonio
 from cds_service.settings import Settings
 from cds_service.trust import TrustPart
-from cds_service.web import operations
+from cds_service.web import audit, operations
 
 _MEBIBYTE = 1024 * 1024
 
@@ -122,6 +122,11 @@ def _times() -> list[tuple[str, str, str]]:
         ("idle connection", f"{server['keepalive']} s", "it is closed"),
         ("change of the clients file is seen", f"within {live.CHECK_EVERY:g} s", ""),
         ("an answer of `/readyz` is kept", f"{operations.KEPT_SECONDS:g} s", ""),
+        (
+            "refused callers in the audit log",
+            f"{audit.MOST_REFUSALS} a minute in a process",
+            "counted in one event",
+        ),
         (
             "audit log (`RLS_CDS_AUDIT_DAYS`)",
             f"{Settings().audit_days} days",

@@ -1,6 +1,7 @@
 """What a call leaves in the audit log, over HTTP: one event for each call, search, refusal and feedback."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.builders import hook_request, prefetch
 from tests.fakes.fhir_stub import FhirStub, Reply, Seen, fhir_stub
 from tests.http.requests import SERVICE
 from tests.http.test_auth import FEEDBACK, FEEDBACK_BODY
-from tests.tokens import sign, site
+from tests.tokens import ISSUER, sign, site
 
 BODY = hook_request(prefetch(["RLS", {"ferritin": 40}]))
 
@@ -88,7 +89,37 @@ def test_a_refusal_is_an_event_and_a_client_is_named(tmp_path: Path) -> None:
     called, refused = events(tmp_path / "audit")
     assert called["agent"][0]["who"] == {"display": "north"}
     assert (refused["type"]["code"], refused["outcomeDesc"]) == ("110114", "used before")
+    assert refused["entity"][0]["detail"] == [{"type": "issuer named", "valueString": ISSUER}]
     assert token not in json.dumps([called, refused])
+
+
+def test_a_flood_of_refusals_is_counted_and_not_written_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty a minute stand there by themselves; the others in one event with the first answer after it."""
+    seconds = [0]
+    start = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    monkeypatch.setattr("cds_service.app.moment", lambda: start + timedelta(seconds=seconds[0]))
+    (tmp_path / "audit").mkdir()
+    web = create_app(site(tmp_path).settings.model_copy(update={"audit": tmp_path / "audit"})).test_client()
+
+    def refused(times: int) -> list[str]:
+        for _ in range(times):
+            assert web.post(SERVICE, json=BODY).status_code == 401
+        return [event["outcomeDesc"] for event in events(tmp_path / "audit")]
+
+    one_by_one = ["no token"] * 60
+    assert refused(100) == one_by_one
+    seconds[0] = 59
+    assert refused(1) == one_by_one
+    seconds[0] = 60
+    assert web.get("/healthz").status_code == 200
+    told = [*one_by_one, "41 more callers refused within a minute"]
+    assert refused(0) == told
+    assert refused(61) == told + one_by_one
+    seconds[0] = 10  # the clock is set back
+    assert refused(1) == [*told, *one_by_one, "1 more callers refused within a minute", "no token"]
+    assert web.post(SERVICE, json=BODY, headers={"Authorization": f"Bearer {sign()}"}).status_code == 200
 
 
 def test_every_search_is_an_event(tmp_path: Path) -> None:

@@ -94,6 +94,14 @@ def test_a_refusal_names_nobody() -> None:
     assert "entity" not in made
 
 
+def test_a_refusal_tells_whose_token_it_would_have_been() -> None:
+    failure = AuditOutcome.SERIOUS_FAILURE
+    made = audit_event(AuditFact(AuditKind.REFUSAL, WHEN, failure, reason="expired", issuer="https://e.org"))
+    AuditEvent.model_validate(made)
+    assert made["agent"][0]["who"] == {"display": "not authenticated"}
+    assert made["entity"][0]["detail"] == [{"type": "issuer named", "valueString": "https://e.org"}]
+
+
 # ------------------------------------------------------------------------------------------------- chain
 @pytest.mark.parametrize("key", [b"", KEY])
 def test_an_untouched_chain_is_whole(tmp_path: Path, key: bytes) -> None:
