@@ -50,9 +50,9 @@ def purged(settings: Settings, key: bytes, today: date) -> list[Path]:
 
 
 def shipped(settings: Settings, url: str, token_file: Path | None) -> tuple[int, str]:
-    """Send what was not sent; return how many events were, and why no more; raises `SettingsError`."""
+    """Send what was not sent; return how many events were, and what is left; raises `SettingsError`."""
     # The HTTP library is loaded where it is needed: the other commands start without it.
-    from cds_service.adapters.audit_fhir import ship  # noqa: PLC0415 - see above
+    from cds_service.adapters.audit_fhir import ASIDE, ship  # noqa: PLC0415 - see above
 
     server = parse_address(url)
     if server is None or (server.scheme != "https" and not server.is_loopback):
@@ -61,5 +61,11 @@ def shipped(settings: Settings, url: str, token_file: Path | None) -> tuple[int,
         token = token_file.read_text("ascii").strip() if token_file is not None else None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"The token file cannot be read ({type(error).__name__})") from None
-    done = ship(folder_of(settings), server, token)
-    return done.count, done.reason
+    folder = folder_of(settings)
+    try:
+        done = ship(folder, server, token)
+    except AuditUnavailableError as error:
+        raise SettingsError(f"{PREFIX}AUDIT: {error}") from None
+    aside = [f"The server refused {done.aside} as invalid: {folder / ASIDE}."] if done.aside else []
+    next_one = [f"The server did not take the next one: {done.reason}."] if done.reason else []
+    return done.count, " ".join([*aside, *next_one])

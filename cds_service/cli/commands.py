@@ -228,12 +228,12 @@ def audit_purge() -> None:
 @click.argument("server")
 @click.option("--token-file", type=click.Path(path_type=Path), help="A file with the bearer token.")
 def audit_ship(server: str, token_file: Path | None) -> None:
-    """Send the events that were not sent yet to the FHIR SERVER; exit code 1 when some are left."""
+    """Send the events that were not sent yet to the FHIR SERVER; exit code 1 when not all were."""
     settings = _settings()
-    count, reason = _usable(lambda: shipped(settings, server, token_file))
+    count, left = _usable(lambda: shipped(settings, server, token_file))
     click.echo(f"{count} events sent.")
-    if reason:
-        raise ProblemsFoundError(f"The server did not take the next one: {reason}.")
+    if left:
+        raise ProblemsFoundError(left)
 
 
 @main.group()

@@ -233,6 +233,45 @@ def test_a_server_that_is_gone_loses_nothing(tmp_path: Path) -> None:
     assert ship(tmp_path, server, None).reason
 
 
+@pytest.mark.parametrize("status", [400, 422])
+def test_an_event_that_a_server_calls_invalid_goes_aside_and_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    web = web_in(tmp_path)
+    for user in ("Practitioner/7", "odd one", "Practitioner/8"):
+        web.post(SERVICE, json={**BODY, "context": {**BODY["context"], "userId": user}})
+    monkeypatch.setenv("RLS_CDS_AUDIT", str(tmp_path))
+    receiver = Receiver(room=9)
+    with fhir_stub() as stub:
+        stub.behaviour = lambda seen: Reply(status) if b"odd one" in seen.body else receiver(seen)
+        sent = CliRunner().invoke(main, ["audit", "ship", stub.base])
+        again = CliRunner().invoke(main, ["audit", "ship", stub.base])
+    aside = tmp_path / "refused.ndjson"
+    assert (sent.exit_code, "2 events sent." in sent.output) == (1, True)
+    assert f"refused 1 as invalid: {aside}." in sent.output
+    assert (again.exit_code, again.output) == (0, "0 events sent.\n")
+    (kept,) = (json.loads(line) for line in aside.read_text("ascii").splitlines())
+    assert (kept["n"], kept["status"]) == (2, status)
+    assert kept["event"]["agent"][2]["who"] == {"identifier": {"value": "odd one"}}
+    assert aside.stat().st_mode & 0o777 == 0o600
+    assert len(receiver.taken) == 2
+    assert not any(checked.faults for checked in verify(tmp_path))
+
+
+def test_an_event_that_cannot_be_put_aside_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web_in(tmp_path).post(SERVICE, json=BODY)
+    (tmp_path / "refused.ndjson").mkdir()
+    monkeypatch.setenv("RLS_CDS_AUDIT", str(tmp_path))
+    with fhir_stub() as stub:
+        stub.behaviour = lambda _seen: Reply(400)
+        failed = CliRunner().invoke(main, ["audit", "ship", stub.base])
+        assert (failed.exit_code, "the audit log cannot be written" in failed.output) == (2, True)
+        stub.behaviour = Receiver(room=9)
+        assert shipping(tmp_path, stub) == (1, "")
+
+
 def test_the_command_sends_and_says_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     web_in(tmp_path).post(SERVICE, json=BODY)
     monkeypatch.setenv("RLS_CDS_AUDIT", str(tmp_path))

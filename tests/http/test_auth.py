@@ -459,7 +459,7 @@ def test_a_file_that_breaks_its_reader_changes_nothing(
     rewrite(place.clients, entry())
     assert [call(web, sign()).status_code for _ in range(3)] == [200] * 3
     (told,) = (record for record in caplog.records if record.getMessage().startswith("clients file refused"))
-    assert told.fields["fault"] == "RLS_CDS_CLIENTS: cannot be read (ZeroDivisionError)"  # type: ignore[attr-defined] # ours
+    assert told.fields["fault"] == "RLS_CDS_CLIENTS: cannot be read (ZeroDivisionError)"  # type: ignore[attr-defined] # set by the service
 
 
 def test_a_key_file_without_keys_stops_the_start(place: Site) -> None:
