@@ -29,7 +29,7 @@ CORE := cds_service/clinical/*,cds_service/knowledge/*,cds_service/protocol/*
 # Two workers halve the time on two cores; `make test PYTEST_WORKERS=0` runs in one process.
 PYTEST_WORKERS ?= 2
 
-.PHONY: help install serve test test-zone crosscheck validate-fhir integration integration-table browser fuzz mutate sample-fhir check format bench bench-check load load-smoke image wheel sbom lock docs clean
+.PHONY: help install serve test test-zone crosscheck validate-fhir integration integration-table store-postgresql browser fuzz mutate sample-fhir check format bench bench-check load load-smoke image wheel sbom lock docs clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -54,7 +54,7 @@ test: $(STAMP) ## Run all tests with the coverage gates
 	@$(BIN)/python -m coverage report --include='$(CORE)' --fail-under=100 | tail -n 6
 
 test-zone: $(STAMP) ## Run the tests again, without coverage, as if the machine stood in TZ
-	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadgroup -m 'not packaging and not integration and not browser'
+	$(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadgroup -m 'not packaging and not integration and not browser and not postgresql'
 
 $(CROSSCHECK_STAMP): $(CROSSCHECK)/package-lock.json
 	cd $(CROSSCHECK) && npm ci --ignore-scripts --no-audit --no-fund --fetch-retries=2 --fetch-timeout=60000
@@ -72,6 +72,9 @@ integration: $(STAMP) ## Run the tests against a real FHIR server (needs Java 17
 
 integration-table: $(STAMP) ## The same, and write docs/fixture-routes.md anew
 	WRITE_ROUTES=1 $(BIN)/python -m pytest -q -m integration tests/integration
+
+store-postgresql: $(STAMP) ## Test the store of used tokens on a PostgreSQL server of its own (needs initdb and postgres; POSTGRES=folder)
+	$(BIN)/python -m pytest -q -n 0 -m postgresql tests/postgresql
 
 $(BROWSER_STAMP): requirements/browser.txt $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/browser.txt

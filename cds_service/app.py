@@ -21,7 +21,7 @@ from cds_service.adapters.rate_limit import TokenBuckets
 from cds_service.adapters.traced import NoTraces, TracedSource
 from cds_service.assess import Answer, PatientView
 from cds_service.assess import assess as assess_patient
-from cds_service.clients import Clients, packaged_profile
+from cds_service.clients import Clients, packaged_profile, refuse_mixture
 from cds_service.completion import Completion
 from cds_service.fhir import warm_up
 from cds_service.knowledge import Knowledge, load
@@ -40,6 +40,7 @@ from cds_service.ports import (
 from cds_service.profile import ClientProfile
 from cds_service.rendering import CardLibrary
 from cds_service.settings import PREFIX, Settings, SettingsError
+from cds_service.trust import SANDBOX_KEYS
 from cds_service.web.audit import register_audit
 from cds_service.web.auth import Anybody, Callers, TokenCallers
 from cds_service.web.basis import basis_blueprint
@@ -83,6 +84,7 @@ def create_app(
     audit = audit_log(settings)
     source = observed(source or OnDemandSource(), tracer, audit)
     live = live_clients(settings, knowledge)
+    refuse_mixture(settings, live.current().clients)
     cards = CardLibrary.load(public_url=settings.public_url)
     store = replay_store(settings, live)
     metrics, page = (metrics, None) if metrics is not None else metrics_of(settings)
@@ -134,10 +136,15 @@ def warm_app(settings: Settings) -> Flask:
 
 def live_clients(settings: Settings, knowledge: Knowledge) -> LiveClients:
     """Return the clients, read again when their files change; raises `SettingsError`."""
-    return LiveClients(settings, knowledge, check=_check_keys, told=_tell_of_clients)
+    return LiveClients(settings, knowledge, check=partial(_check_keys, settings), told=_tell_of_clients)
 
 
-def _check_keys(clients: Clients) -> None:
+def refused_keys(settings: Settings) -> frozenset[str]:
+    """Return the thumbprints of keys that nobody may sign with."""
+    return SANDBOX_KEYS if settings.environment == "production" else frozenset()
+
+
+def _check_keys(settings: Settings, clients: Clients) -> None:
     """Refuse a file of keys that holds none; raises `SettingsError`."""
     for profile in clients.named:
         if profile.trust is not None and profile.trust.keys is not None:
@@ -145,7 +152,7 @@ def _check_keys(clients: Clients) -> None:
             from cds_service.adapters.keys import KeySetError, read_key_set  # noqa: PLC0415 - on demand
 
             try:
-                read_key_set(profile.trust.keys)
+                read_key_set(profile.trust.keys, refused_keys(settings))
             except KeySetError as error:
                 told = f"{PREFIX}CLIENTS: client {profile.name}: trust: keys_file: {error}"
                 raise SettingsError(told) from None
@@ -232,7 +239,7 @@ def callers_of(
     from cds_service.adapters.tokens import TokenVerifier  # noqa: PLC0415 - the same
 
     return TokenCallers(
-        TokenVerifier(KeySets(source), store),
+        TokenVerifier(KeySets(source, refused=refused_keys(settings)), store),
         TokenBuckets(settings.workers),
         lambda: live.current().clients.named,
         settings.public_url,

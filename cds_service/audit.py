@@ -54,7 +54,7 @@ class AuditFact:
 
     `server` and `query` say where and what was asked of a FHIR server, `cards` are the uuids of the cards
     that were sent, `reason` is a word of ours for what went wrong. `client` has proved to be that client; it
-    counts where no `call` names one.
+    counts where no `call` names one. `issuer` is one of ours, which a refused token named without proof.
     """
 
     kind: AuditKind
@@ -67,6 +67,7 @@ class AuditFact:
     reason: str = ""
     versions: str = ""
     client: str = ""
+    issuer: str = ""
 
 
 def audit_event(fact: AuditFact) -> Json:
@@ -182,5 +183,6 @@ def _entities(fact: AuditFact) -> list[Json]:
 def _details(fact: AuditFact) -> Sequence[Json]:
     return [
         *({"type": "card", "valueString": card} for card in fact.cards),
+        *([{"type": "issuer named", "valueString": fact.issuer}] if fact.issuer else []),
         *([{"type": "versions", "valueString": fact.versions}] if fact.versions else []),
     ]

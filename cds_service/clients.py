@@ -144,7 +144,7 @@ def load_clients(settings: Settings) -> Clients:
     if settings.environment == "production" and not clients.is_authenticating:
         raise SettingsError(f"{PREFIX}CLIENTS: every client needs a table trust in production")
     if settings.environment == "production":
-        _refuse_open_files((settings.clients, *clients.files))
+        _refuse_open_files(settings, (settings.clients, *clients.files))
     if clients.is_authenticating and settings.store is None:
         raise SettingsError(
             f"{PREFIX}STORE must name the store of used tokens where callers are trusted by token"
@@ -154,11 +154,34 @@ def load_clients(settings: Settings) -> Clients:
     return replace(clients, files=(settings.clients, *clients.files))
 
 
-def _refuse_open_files(paths: Iterable[Path]) -> None:
-    """Raise `SettingsError` where anybody on the machine may change who is trusted."""
-    for path in paths:
-        if is_open_to_all(path, f"{PREFIX}CLIENTS: {path.name}"):
-            raise SettingsError(f"{PREFIX}CLIENTS: {path.name} can be written by everybody (chmod o-w)")
+def refuse_mixture(settings: Settings, clients: Clients) -> None:
+    """Raise `SettingsError` where the development profile would be run as if it were production.
+
+    It lets pass what production refuses; who forgets to name the environment must not find that out in care.
+    """
+    if settings.environment == "production":
+        return
+    remedy = f"in development; set {PREFIX}ENVIRONMENT=production"
+    if (settings.public_url or "").startswith("https:"):
+        raise SettingsError(f"{PREFIX}PUBLIC_URL must be an http address of this machine {remedy}")
+    if clients.is_authenticating and settings.is_exposed:
+        raise SettingsError(f"HOST must be a loopback address where callers are trusted {remedy}")
+
+
+def _refuse_open_files(settings: Settings, paths: Iterable[Path]) -> None:
+    """Raise `SettingsError` where anybody on the machine may change who is trusted, or what is kept of it."""
+    named = [("CLIENTS", path) for path in paths]
+    kept = (
+        ("AUDIT_KEY_FILE", settings.audit_key_file),
+        ("AUDIT", settings.audit),
+        ("STORE", settings.store_file),
+    )
+    # What is not there yet is made by the service itself, or missed where it is needed.
+    named += [(name, path) for name, path in kept if path is not None and path.exists()]
+    for name, path in named:
+        if is_open_to_all(path, f"{PREFIX}{name}: {path.name}"):
+            told = "can be written by everybody, or is in a folder that can (chmod o-w)"
+            raise SettingsError(f"{PREFIX}{name}: {path.name} {told}")
 
 
 def read_clients(text: str, settings: Settings, default: ClientProfile, folder: Path) -> Clients:
@@ -283,6 +306,7 @@ def _fhir_policy(
     return FhirPolicy(
         servers=servers,
         budget_ms=settings.fhir_budget_ms or fhir.budget_ms or budget_ms,
-        is_loopback_allowed=is_development,
+        # Strangers would choose which port of this machine is asked.
+        is_loopback_allowed=is_development and not settings.is_exposed,
         is_open_allowed=is_development,
     )

@@ -16,7 +16,7 @@ from cds_service.completion import LocalCodes
 from cds_service.knowledge import Knowledge
 from cds_service.knowledge.local import with_windows
 from cds_service.profile import ClientProfile
-from cds_service.settings import Settings, SettingsError
+from cds_service.settings import PREFIX, Settings, SettingsError
 
 CHECK_EVERY = 1.0
 
@@ -96,10 +96,15 @@ class LiveClients:
             _refuse_another_mode(read.clients, self._current.clients)
             self._current, self._mark, self.fault = read, mark, ""
         except SettingsError as error:
-            # A file that is wrong today is not read a second time until it changes.
-            self._mark = _mark_of(self._current.clients.files)
-            self.fault = str(error)
+            self._keep(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a file does to its readers, calls go on
+            self._keep(f"{PREFIX}CLIENTS: cannot be read ({type(error).__name__})")
         self._told(self.fault)
+
+    def _keep(self, fault: str) -> None:
+        """Go on with what there is; a file that is wrong today is not read again until it changes."""
+        self._mark = _mark_of(self._current.clients.files)
+        self.fault = fault
 
     def _read(self) -> tuple[Serving, Mark]:
         """Return the state of the files; which files they are is known only once they were read.

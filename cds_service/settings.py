@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -84,6 +85,12 @@ _PUBLIC_ADDRESS = (
 _STORE = r"^(sqlite:///\S+|postgres(ql)?(\+psycopg)?://\S+)$"
 
 
+def _durable(value: str) -> str:
+    if value.startswith("sqlite:///file:") or ":memory:" in value or "mode=memory" in value:
+        raise ValueError("must be a file: what a process holds in memory no other process knows")
+    return value
+
+
 class Settings(BaseModel):
     """How this process runs; `load_settings` fills it from `RLS_CDS_<NAME>`, `HOST` and `PORT`."""
 
@@ -107,7 +114,9 @@ class Settings(BaseModel):
     fhir_budget_ms: int | None = Field(default=None, ge=50, le=30_000)
     clients: Path | None = None
     public_url: Annotated[str, StringConstraints(pattern=_PUBLIC_ADDRESS)] | None = None
-    store: Annotated[str, StringConstraints(pattern=_STORE, max_length=2000)] | None = None
+    store: (
+        Annotated[str, StringConstraints(pattern=_STORE, max_length=2000), AfterValidator(_durable)] | None
+    ) = None
     snomed: bool = True
     audit: Path | None = None
     audit_key_file: Path | None = None
@@ -122,6 +131,12 @@ class Settings(BaseModel):
             self.environment == "development"
             and not ServerAddress("http", self.host, self.port, "").is_loopback
         )
+
+    @property
+    def store_file(self) -> Path | None:
+        """The file of the store, None where it is none."""
+        kind, _, path = (self.store or "").partition(":///")
+        return Path(path.partition("?")[0]) if kind == "sqlite" else None
 
     @model_validator(mode="after")
     def _has_a_log_for_its_key(self) -> Self:

@@ -31,9 +31,16 @@ def read_text(path: Path, subject: str) -> str:
 
 
 def is_open_to_all(path: Path, subject: str) -> bool:
-    """Whether every user of the machine may write a file; raises `SettingsError`, as `read_text`."""
+    """Whether every user of the machine may write a file, or put another in its place.
+
+    Raises `SettingsError`, as `read_text`. In a folder such as /tmp everybody may write, but not replace.
+    """
     try:
-        return bool(path.stat().st_mode & stat.S_IWOTH)
+        if path.stat().st_mode & stat.S_IWOTH and not path.is_dir():
+            return True
+        folders = [path] if path.is_dir() else []
+        modes = [folder.stat().st_mode for folder in (*folders, *path.absolute().parents)]
+        return any(mode & stat.S_IWOTH and not mode & stat.S_ISVTX for mode in modes)
     except OSError as error:
         raise SettingsError(f"{subject}: the file cannot be read ({type(error).__name__})") from None
 
@@ -44,6 +51,8 @@ def parse_toml(model: type[_Model], text: str, subject: str) -> _Model:
         return model.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{subject}: not TOML: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{subject}: nested too deeply") from None
     except ValidationError as error:
         raise SettingsError(f"{subject}: {_reasons(error)}") from None
 

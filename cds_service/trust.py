@@ -12,7 +12,11 @@ from cds_service.settings import Settings, SettingsError
 from cds_service.site_files import Part, read_text
 
 SANDBOX_ISSUER = "https://sandbox.cds-hooks.org"
-"""The public sandbox: its private key is published, so that its tokens prove nothing."""
+"""The public sandbox: its private keys are published, so that its tokens prove nothing."""
+SANDBOX_KEYS = frozenset(
+    {"s9fOe-KDYD1myZ8YCzleUqJQgrYZL49kVijBxhnZvZc", "WUEVfFenRfMtdDhwPUzCCfmqEN45h61hdHclwVoqfes"}
+)
+"""The thumbprints (RFC 7638) of the keys that it publishes, or has published, with their private halves."""
 
 _TEXT = StringConstraints(min_length=1, max_length=500, pattern=r"^\S+$")
 _FILE = StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$")
@@ -28,6 +32,13 @@ def _https(url: str) -> str:
     return url
 
 
+def _with_path(url: str) -> str:
+    address = parse_address(url)
+    if address is None or not address.path.strip("/"):
+        raise ValueError("must be an address with a path, such as https://ehr.example.org/jwks.json")
+    return url
+
+
 Address = Annotated[str, _TEXT, AfterValidator(_https)]
 
 
@@ -36,7 +47,7 @@ class TrustPart(Part):
 
     issuer: Annotated[str, _TEXT]
     tenant: Annotated[str, _TEXT] | None = None
-    keys_url: Address | None = None
+    keys_url: Annotated[Address, AfterValidator(_with_path)] | None = None
     keys_file: Annotated[str, _FILE] | None = None
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)] = ("ES384", "RS384")
     subject: Annotated[str, _TEXT] | None = None
@@ -75,7 +86,9 @@ def trust_of(part: TrustPart, settings: Settings, folder: Path, subject: str) ->
 
 
 def _check_production(part: TrustPart, subject: str) -> None:
-    if part.issuer.rstrip("/") == SANDBOX_ISSUER:
+    keys_of = parse_address(part.keys_url or "")
+    is_sandbox = keys_of is not None and keys_of.host == SANDBOX_ISSUER.partition("://")[2]
+    if part.issuer.rstrip("/").lower() == SANDBOX_ISSUER or is_sandbox:
         raise SettingsError(
             f"{subject}: the sandbox's private key is public; it cannot be trusted in production"
         )

@@ -9,15 +9,16 @@ from gunicorn.config import make_settings  # type: ignore[import-untyped] # guni
 from tables import table
 
 from cds_service import live
-from cds_service.adapters import fhir_server, keys, rate_limit, tokens
+from cds_service.adapters import fhir_answers, fhir_server, keys, postgresql, rate_limit, store, tokens
 from cds_service.adapters.metrics import CATALOGUE
 from cds_service.adapters.prometheus import WORKERS
+from cds_service.cli import connections
 from cds_service.cli.server import options
 from cds_service.profile import ClientProfile, FhirPolicy, Trust
-from cds_service.protocol import feedback, jsonio
+from cds_service.protocol import envelope, feedback, jsonio
 from cds_service.settings import Settings
 from cds_service.trust import TrustPart
-from cds_service.web import http, operations
+from cds_service.web import audit, operations
 
 _MEBIBYTE = 1024 * 1024
 
@@ -47,9 +48,16 @@ def _limits_of_calls() -> list[tuple[str, str, str]]:
     return [
         ("body (`RLS_CDS_MAX_BODY`)", _bytes(settings.max_body), "413"),
         ("nesting of JSON", f"{jsonio.MAX_DEPTH} levels", "400"),
+        ("values of a feedback, or of a call without its records", f"{jsonio.MAX_VALUES}", "400"),
+        ("`patientId`, `userId`, `encounterId`, `hookInstance`", f"{envelope.LONGEST_ID} characters", "400"),
+        ("cards of a feedback, and suggestions of a card", f"{feedback.MAX_ENTRIES}", "400"),
         ("request line", f"{line} bytes", "414"),
         ("header lines", f"{headers}", "431"),
-        ("silence of a sender", f"{http.LONGEST_SILENCE:g} s", "400, the connection is closed"),
+        ("head of a request", f"{connections.LONGEST_HEAD:g} s", "the connection is closed"),
+        ("silence in a body", f"{connections.LONGEST_SILENCE:g} s", "400, the connection is closed"),
+        ("whole body", f"{connections.LONGEST_BODY:g} s", "400, the connection is closed"),
+        ("silence of who takes an answer", f"{connections.LONGEST_SILENCE:g} s", "the connection is closed"),
+        ("whole answer", f"{connections.LONGEST_ANSWER:g} s", "the connection is closed"),
         ("comment of a feedback", f"{feedback.MAX_COMMENT} characters", "cut off"),
         (
             "calls at once",
@@ -73,6 +81,11 @@ def _limits_of_callers() -> list[tuple[str, str, str]]:
         ("difference of clocks (`leeway_s`)", f"{trust['leeway_s']} s, at most {_most('leeway_s')} s", "401"),
         ("key set", f"{keys.MOST_KEYS} keys, {_bytes(keys.LARGEST)}", "the last good set goes on"),
         (
+            "store of used tokens",
+            _of_the_store(),
+            "503",
+        ),
+        (
             "age of a key set",
             f"{keys.MAX_AGE:g} s, {keys.LAST_GOOD / 3600:g} h while its address fails",
             "503",
@@ -80,14 +93,24 @@ def _limits_of_callers() -> list[tuple[str, str, str]]:
     ]
 
 
+def _of_the_store() -> str:
+    postgres = f"{store.BUDGET:g} s PostgreSQL, {postgresql.LONGEST:g} s more to connect"
+    return f"{postgres}; {store.BUSY_MS / 1000:g} s SQLite"
+
+
 def _limits_of_searches() -> list[tuple[str, str, str]]:
     budget = _defaults(FhirPolicy)["budget_ms"]
     return [
         ("all searches of a call (`RLS_CDS_FHIR_BUDGET_MS`)", f"{budget} ms", "the rest counts as not read"),
         ("searches of a call at a time", str(fhir_server.PARALLEL), "wait their turn"),
+        (
+            "names looked up at a time",
+            f"{fhir_server.MOST_LOOKUPS} in a process",
+            "the name counts as unknown",
+        ),
         ("pages of a search", str(fhir_server.MAX_PAGES), "the list counts as cut off"),
         ("resources of a call", str(fhir_server.MAX_RESOURCES), "the list counts as cut off"),
-        ("page", _bytes(fhir_server.MAX_PAGE_BYTES), "the search counts as failed"),
+        ("page", _bytes(fhir_answers.MAX_PAGE_BYTES), "the search counts as failed"),
         ("all pages of a call", _bytes(fhir_server.MAX_BYTES), "the search counts as failed"),
     ]
 
@@ -99,6 +122,11 @@ def _times() -> list[tuple[str, str, str]]:
         ("idle connection", f"{server['keepalive']} s", "it is closed"),
         ("change of the clients file is seen", f"within {live.CHECK_EVERY:g} s", ""),
         ("an answer of `/readyz` is kept", f"{operations.KEPT_SECONDS:g} s", ""),
+        (
+            "refused callers in the audit log",
+            f"{audit.MOST_REFUSALS} a minute in a process",
+            "counted in one event",
+        ),
         (
             "audit log (`RLS_CDS_AUDIT_DAYS`)",
             f"{Settings().audit_days} days",

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from cds_service import __version__
+from cds_service.protocol.envelope import LONGEST_ID
 from cds_service.protocol.feedback import FeedbackRequest
 from cds_service.protocol.responses import CardsResponse, Discovery
 from cds_service.web.discovery import DESCRIPTION, HOOK, SERVICE_ID, TITLE
@@ -21,6 +22,7 @@ _REF = "#/components/schemas/{model}"
 _SERVICE = f"/cds-services/{SERVICE_ID}"
 _TEXT: Json = {"type": "string", "pattern": r"\S"}
 _OPTIONAL: Json = {"type": ["string", "null"]}
+_ID: Json = {"type": "string", "pattern": r"\S", "maxLength": LONGEST_ID}
 _HTML = "text/html"
 
 HOOK_REQUEST: Json = {
@@ -28,11 +30,15 @@ HOOK_REQUEST: Json = {
     "required": ["hook", "hookInstance", "context"],
     "properties": {
         "hook": {"const": HOOK},
-        "hookInstance": {**_TEXT, "description": "any text; it need not be a UUID"},
+        "hookInstance": {**_ID, "description": "any text; it need not be a UUID"},
         "context": {
             "type": "object",
             "required": ["patientId", "userId"],
-            "properties": {"patientId": _TEXT, "userId": _TEXT, "encounterId": _OPTIONAL},
+            "properties": {
+                "patientId": _ID,
+                "userId": _ID,
+                "encounterId": {**_OPTIONAL, "maxLength": LONGEST_ID},
+            },
         },
         "fhirServer": {**_OPTIONAL, "description": "base address; asked only if it is one of the client's"},
         "fhirAuthorization": {

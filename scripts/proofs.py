@@ -13,8 +13,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = "tests"
-# Run by targets of their own, since they need Java, a browser or Node.
-_APART = ("browser", "crosscheck", "integration")
+# Run by targets of their own, since they need Java, a browser, Node or a database server.
+_APART = ("browser", "crosscheck", "integration", "postgresql")
 _MAY_NOT_RUN = frozenset({"skip", "skipif", "xfail"})
 
 

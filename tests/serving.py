@@ -49,15 +49,15 @@ class Served:
 
 
 @contextmanager
-def serving(settings: Mapping[str, str]) -> Iterator[Served]:
-    """Yield a server with these settings alone, once it answers."""
+def serving(settings: Mapping[str, str], prelude: str = "") -> Iterator[Served]:
+    """Yield a server with these settings alone, once it answers; `prelude` is run before anything else."""
     port = free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("RLS_CDS_")},
         "PORT": str(port),
         **settings,
     }
-    command = [sys.executable, "-c", "from cds_service.cli import main; main()", "serve"]
+    command = [sys.executable, "-c", f"{prelude}\nfrom cds_service.cli import main; main()", "serve"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
         served = Served(port, process)
         try:

@@ -18,7 +18,7 @@ from cds_service.adapters.store import engine_of, upgrade_store
 from cds_service.settings import Settings
 
 ISSUER = "https://ehr.example.org"
-PUBLIC = "https://rls.example.org/cds"
+PUBLIC = "http://localhost:8080/cds"
 SERVICE_AUDIENCE = f"{PUBLIC}/cds-services/rls-iron-assessment"
 DISCOVERY_AUDIENCE = f"{PUBLIC}/cds-services"
 _NUMBERS = itertools.count(1)

@@ -5,7 +5,8 @@ one for each day: the first line of a file names the hash of the last one before
 system one by one (a crash of the process loses none, a crash of the machine may lose the last seconds).
 
 A chain proves that nothing inside it was changed. That nothing was cut off at its end, or the whole log
-written anew, only its head proves, if it is kept elsewhere: heads go to the ordinary log.
+written anew, only its heads prove, if they are kept elsewhere: they go to the ordinary log.
+`audit_check` reads and removes what is written here.
 """
 
 import hashlib
@@ -16,9 +17,9 @@ import re
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +61,18 @@ class ChainedLog:
         self._lock = threading.Lock()
         self._number = 0
         self._hash = START
+        self._day = date.min
         self._process = 0
 
     def record(self, fact: AuditFact) -> None:
         """Write one event; raises `AuditUnavailableError` when it cannot be written whole."""
         with self._lock:
             self._begin()
-            line = self._line(fact)
-            path = self._folder / f"audit-{self._chain}-{fact.recorded.astimezone(UTC).date()}.ndjson"
-            _append(path, json.dumps(line, separators=(",", ":")).encode() + b"\n")
+            line = made_line(self._chain or "", self._number + 1, self._hash, audit_event(fact), self._key)
+            # Events of two threads may come in another order than their times, and a clock may be set back:
+            # the chain goes on in the newest file, so that its files in order of their days hold it in order.
+            self._day = max(self._day, fact.recorded.astimezone(UTC).date())
+            append_line(self._folder / f"audit-{self._chain}-{self._day}.ndjson", line)
             self._number, self._hash = line["n"], line["hash"]
             if self._number % _HEAD_EVERY == 1:
                 self._told(Head(self._chain or "", self._number, self._hash))
@@ -83,16 +87,13 @@ class ChainedLog:
         if self._process != os.getpid():
             self._process = os.getpid()
             self._chain = self._chain if self._chain and not self._number else uuid.uuid4().hex
-            self._number, self._hash = 0, START
+            self._number, self._hash, self._day = 0, START, date.min
 
-    def _line(self, fact: AuditFact) -> dict[str, Any]:
-        made = {
-            "chain": self._chain,
-            "n": self._number + 1,
-            "previous": self._hash,
-            "event": audit_event(fact),
-        }
-        return {**made, "hash": line_hash(made, self._key)}
+
+def made_line(chain: str, number: int, previous: str, event: dict[str, Any], key: bytes) -> dict[str, Any]:
+    """Return a line of a chain with its hash."""
+    made = {"chain": chain, "n": number, "previous": previous, "event": event}
+    return {**made, "hash": line_hash(made, key)}
 
 
 def line_hash(line: dict[str, Any], key: bytes) -> str:
@@ -101,6 +102,11 @@ def line_hash(line: dict[str, Any], key: bytes) -> str:
         {name: value for name, value in line.items() if name != "hash"}, sort_keys=True, separators=(",", ":")
     ).encode()
     return hmac.new(key, content, "sha256").hexdigest() if key else hashlib.sha256(content).hexdigest()
+
+
+def append_line(path: Path, line: dict[str, Any]) -> None:
+    """Write a line at the end of a file; raises `AuditUnavailableError` when it cannot be written whole."""
+    _append(path, json.dumps(line, separators=(",", ":")).encode() + b"\n")
 
 
 def _append(path: Path, line: bytes) -> None:
@@ -121,32 +127,24 @@ def _append(path: Path, line: bytes) -> None:
 
 
 # ------------------------------------------------------------------------------------------ reading it
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A chain after its check: the number of its first line that is still there, its head, what is wrong."""
-
-    first: int
-    head: Head
-    faults: tuple[str, ...] = ()
-
-
 def chains(folder: Path) -> dict[str, list[Path]]:
     """Return the files of each chain, the oldest first; raises OSError."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir(), key=lambda path: (_day_of(path) or date.min, path.name)):
+    for path in sorted(folder.iterdir(), key=lambda path: (day_of(path) or date.min, path.name)):
         match = _NAME.fullmatch(path.name)
         if match is not None:
             found.setdefault(match["chain"], []).append(path)
     return found
 
 
-def _day_of(path: Path) -> date | None:
+def day_of(path: Path) -> date | None:
+    """Return the day that a file of a chain is for, None for any other file."""
     match = _NAME.fullmatch(path.name)
     return date.fromisoformat(match["day"]) if match is not None else None
 
 
-def lines_of(paths: list[Path]) -> Iterator[tuple[Path, int, dict[str, Any] | None]]:
-    """Yield file, line number and line of a chain; None for a line that cannot be read."""
+def lines_of(paths: Iterable[Path]) -> Iterator[tuple[Path, int, dict[str, Any] | None]]:
+    """Yield file, line number and line of a chain; None for what is no line of one."""
     for path in paths:
         with path.open("rb") as file:
             for number, text in enumerate(file, start=1):
@@ -156,41 +154,17 @@ def lines_of(paths: list[Path]) -> Iterator[tuple[Path, int, dict[str, Any] | No
 def _decoded(text: bytes) -> dict[str, Any] | None:
     try:
         line = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return line if isinstance(line, dict) else None
+    return line if isinstance(line, dict) and _is_line(line) else None
 
 
-def verify(folder: Path, *, key: bytes = b"") -> list[Checked]:
-    """Return every chain of a folder, checked; raises OSError."""
-    return [_verify(chain, paths, key) for chain, paths in chains(folder).items()]
-
-
-def _verify(chain: str, paths: list[Path], key: bytes) -> Checked:
-    first, number, previous = 0, 0, ""
-    faults: list[str] = []
-    for path, place, line in lines_of(paths):
-        if line is None or line.get("chain") != chain or line.get("hash") != line_hash(line, key):
-            faults.append(f"{path.name}, line {place}: not as it was written")
-            continue
-        if not first:
-            # Older files may be gone, by retention; a chain that begins at one begins at its start.
-            first, number, previous = line["n"], line["n"] - 1, line["previous"]
-            if first == 1 and previous != START:
-                faults.append(f"{path.name}, line {place}: does not begin the chain")
-        if line["n"] != number + 1 or line["previous"] != previous:
-            faults.append(f"{path.name}, line {place}: does not follow the line before it")
-        number, previous = line["n"], line["hash"]
-    return Checked(first, Head(chain, number, previous), tuple(faults))
-
-
-def purge(folder: Path, *, today: date, days: int) -> list[Path]:
-    """Remove the files of days before the last `days` ones, and return them; raises OSError."""
-    last = today - timedelta(days=days)
-    old = [path for paths in chains(folder).values() for path in paths if (_day_of(path) or today) < last]
-    for path in old:
-        path.unlink()
-    return old
+def _is_line(line: dict[str, Any]) -> bool:
+    """Whether all members are there and of their types; what somebody changed may hold anything."""
+    texts = (line.get(name) for name in ("chain", "previous", "hash"))
+    number = line.get("n")
+    is_number = isinstance(number, int) and not isinstance(number, bool)
+    return is_number and isinstance(line.get("event"), dict) and all(isinstance(one, str) for one in texts)
 
 
 def moment() -> datetime:

@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 from cds_service.audit import AuditFact, AuditKind, AuditOutcome
 from cds_service.ports import Audit, FetchedPages, FhirAccess, Query, RecordSession, RecordSource, Search
 
+_LONGEST = 4096
+
 
 class AuditedSource:
     """A source of records that writes down what it is asked."""
@@ -67,7 +69,8 @@ class _Session:
 def _asked(query: Query) -> str:
     """Return a query as it is asked, relative to the server."""
     if not isinstance(query, Search):
-        return query.url
+        # A link of a caller's record may have any length; ours have some hundred characters.
+        return query.url[:_LONGEST]
     if query.resource_id is not None:
         return f"{query.resource_type}/{query.resource_id}"
     return f"{query.resource_type}?{urlencode(query.parameters)}"

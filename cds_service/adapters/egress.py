@@ -24,7 +24,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from cds_service.addresses import ServerAddress
 
-_Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
+Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 # Services of cloud machines that hand out credentials, outside the link-local range.
 _METADATA = frozenset(
     ipaddress.ip_address(text)
@@ -58,7 +58,7 @@ class Deadline:
         return self.remaining == 0
 
 
-def is_callable(ip: _Ip, *, is_loopback_named: bool) -> bool:
+def is_callable(ip: Ip, *, is_loopback_named: bool) -> bool:
     """Whether a named server may have this address.
 
     A private address may be: hospitals run their servers there, and the profile names each server. Never
@@ -77,11 +77,11 @@ def is_callable(ip: _Ip, *, is_loopback_named: bool) -> bool:
     )
 
 
-def resolve(address: ServerAddress) -> tuple[_Ip, ...]:
+def resolve(address: ServerAddress) -> tuple[Ip, ...]:
     """Return every address of a host; raises `AddressRefusedError` if one is forbidden, OSError."""
     literal = address.ip
     if literal is not None:
-        found: tuple[_Ip, ...] = (literal,)
+        found: tuple[Ip, ...] = (literal,)
     else:
         answers = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
         texts = dict.fromkeys(str(answer[4][0]).partition("%")[0] for answer in answers)
@@ -94,7 +94,7 @@ def resolve(address: ServerAddress) -> tuple[_Ip, ...]:
 class Dialer:
     """Opens sockets to checked addresses, and can end all of them from another thread."""
 
-    def __init__(self, addresses: Sequence[_Ip], port: int, deadline: Deadline) -> None:
+    def __init__(self, addresses: Sequence[Ip], port: int, deadline: Deadline) -> None:
         self._addresses = addresses
         self._port = port
         self._deadline = deadline
@@ -114,7 +114,7 @@ class Dialer:
                 error = failed
         raise error
 
-    def _connect(self, ip: _Ip, timeout: float) -> socket.socket:
+    def _connect(self, ip: Ip, timeout: float) -> socket.socket:
         if not timeout:
             raise TimeoutError
         # Not create_connection: that would ask the name service once more, even about figures.

@@ -4,6 +4,7 @@ One session serves one call: it shares no connection, cookie or token with anoth
 """
 
 import http.cookiejar
+import logging
 import re
 import threading
 from codecs import BOM_UTF8
@@ -12,12 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
 from ssl import SSLContext
 from urllib.parse import quote, urlencode
 
-import msgspec
 import requests
 import urllib3
 
@@ -26,20 +25,29 @@ from cds_service.adapters.egress import (
     AddressRefusedError,
     Deadline,
     Dialer,
+    Ip,
     PinnedAdapter,
     mute_http_library,
     resolve,
     tls_context,
 )
+from cds_service.adapters.fhir_answers import (
+    MAX_PAGE_BYTES,
+    Failed,
+    check_head,
+    check_length,
+    pause_of,
+    read_page,
+)
+from cds_service.addresses import ServerAddress
 from cds_service.ports import FetchedPages, FetchProblem, FhirAccess, Query, RecordSession, Search
-from cds_service.protocol.errors import NotJson
-from cds_service.protocol.jsonio import check_json
 
 PARALLEL = 19
 """Exchanges of one call at a time: all of our keys, and the server's version beside them."""
+MOST_LOOKUPS = 32
+"""Names of servers that a process looks up at a time."""
 MAX_PAGES = 10
 MAX_RESOURCES = 5_000
-MAX_PAGE_BYTES = 5 * 1024 * 1024
 MAX_BYTES = 20 * 1024 * 1024
 MAX_URL = 1_900
 """Longer ones are refused by common servers and proxies; the search is then posted."""
@@ -49,24 +57,12 @@ MAX_STATEMENT = 256 * 1024
 # How long a call may stay beyond its budget to collect what ends when its sockets are shut down.
 _GRACE = 0.05
 _CHUNK = 64 * 1024
-_PAUSE = 0.05
 # How long a version that is not here yet is waited for once all searches are answered.
 _PATIENCE = 0.3
 _TOKEN = re.compile(r"[!-~]+")
-_JSON_TYPE = re.compile(r"(?:application|text)/(?:json|[a-z0-9.+-]*\+json|json\+fhir)", re.IGNORECASE)
 _RETRIED = frozenset({502, 503, 504})
 # What a server answers that does not take a search in this form; another form may do.
 _OTHER_WAY = {"GET": frozenset({405, 414, 431}), "POST": frozenset({404, 405, 415, 501})}
-_PROBLEMS = {
-    401: FetchProblem.REFUSED,
-    403: FetchProblem.REFUSED,
-    404: FetchProblem.NOT_FOUND,
-    410: FetchProblem.NOT_FOUND,
-    429: FetchProblem.BUSY,
-    502: FetchProblem.BUSY,
-    503: FetchProblem.BUSY,
-    504: FetchProblem.BUSY,
-}
 # Servers that know `_elements` answer in a few hundred bytes; to the others it is no parameter of theirs.
 _VERSION_TARGET = "/metadata?_elements=fhirVersion"
 _VERSION = re.compile(rb'"fhirVersion"\s*:\s*"([!-~]{1,40}?)"')
@@ -78,31 +74,6 @@ _HEADERS = {
     "Cache-Control": "no-cache",
     "User-Agent": f"rls-iron-cds/{__version__}",
 }
-_OK = 200
-_FIRST_REDIRECT, _FIRST_ERROR = 300, 400
-
-
-class _Link(msgspec.Struct):
-    relation: str | None = None
-    url: str | None = None
-
-
-class _Page(msgspec.Struct):
-    link: msgspec.Raw = msgspec.Raw(b"[]")
-    entry: msgspec.Raw = msgspec.Raw(b"[]")
-
-
-_page = msgspec.json.Decoder(_Page)
-_links = msgspec.json.Decoder(list[_Link])
-_entries = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-class _Failed(Exception):
-    """A query brought no (further) page."""
-
-    def __init__(self, problem: FetchProblem) -> None:
-        super().__init__(problem.value)
-        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +178,7 @@ class Session:
         if token is not None and not _TOKEN.fullmatch(token):
             return FetchProblem.REFUSED
         address = self._access.address
-        looking = self._workers.submit(resolve, address)
+        looking = self._workers.submit(_looked_up, address)
         try:
             found = looking.result(self._deadline.remaining)
         except AddressRefusedError:
@@ -228,31 +199,31 @@ class Session:
         head = b""
         try:
             with self._send_once("GET", Request(f"{self._access.address.path}{_VERSION_TARGET}")) as response:
-                _check_head(response)
+                check_head(response)
                 for part in self._parts(response):
                     head += part
                     found = _VERSION.search(head)
                     if found is not None or len(head) > MAX_STATEMENT:
                         return found[1].decode() if found is not None else None
-        except _Failed:
+        except Failed:
             return None
         return None
 
     def _told(self, asking: Future[str | None]) -> str | None:
         wait([asking], min(_PATIENCE, self._deadline.remaining))
-        return asking.result() if asking.done() else None
+        return asking.result() if asking.done() and asking.exception() is None else None
 
     # ------------------------------------------------------------------------------------ pages
     def _run(self, query: Query) -> FetchedPages:
         pages: list[bytes] = []
         try:
             pages.extend(self._pages(query))
-        except _Failed as failed:
+        except Failed as failed:
             return FetchedPages(query.key, tuple(pages), failed.problem)
         return FetchedPages(query.key, tuple(pages))
 
     def _pages(self, query: Query) -> Iterator[bytes]:
-        """Yield one page after the other; raises `_Failed` where one is missing."""
+        """Yield one page after the other; raises `Failed` where one is missing."""
         request = self._first(query)
         seen = {request.target}
         resources = 0
@@ -266,19 +237,19 @@ class Session:
                 return
             target = self._access.address.below(next_url)
             if target is None:
-                raise _Failed(FetchProblem.PAGE_ELSEWHERE)
+                raise Failed(FetchProblem.PAGE_ELSEWHERE)
             if target in seen or resources > MAX_RESOURCES:
                 break
             seen.add(target)
             request = Request(target)
-        raise _Failed(FetchProblem.TOO_MANY_PAGES)
+        raise Failed(FetchProblem.TOO_MANY_PAGES)
 
     def _first(self, query: Query) -> Request:
         address = self._access.address
         if not isinstance(query, Search):
             target = address.below(query.url)
             if target is None:
-                raise _Failed(FetchProblem.PAGE_ELSEWHERE)
+                raise Failed(FetchProblem.PAGE_ELSEWHERE)
             return Request(target)
         path = f"{address.path}/{quote(query.resource_type, safe='')}"
         if query.resource_id is not None:
@@ -305,13 +276,13 @@ class Session:
         pause = pause_of(response.headers.get("Retry-After"), datetime.now(UTC))
         response.close()
         if pause >= self._deadline.remaining or self._ended.wait(pause):
-            raise _Failed(FetchProblem.BUSY)
+            raise Failed(FetchProblem.BUSY)
         return self._send_once(method, request)
 
     def _send_once(self, method: str, request: Request) -> requests.Response:
         remaining = self._deadline.remaining
         if self._http is None or not remaining:
-            raise _Failed(FetchProblem.TIMED_OUT)
+            raise Failed(FetchProblem.TIMED_OUT)
         is_post = method == "POST" and request.post_target is not None
         target = request.post_target if is_post else request.target
         try:
@@ -328,37 +299,54 @@ class Session:
             raise self._broken(error) from None
 
     def _body(self, response: requests.Response) -> bytes:
-        """Return the body of an answer in strict JSON, read no further than the caps; raises `_Failed`."""
+        """Return the body of an answer in strict JSON, read no further than the caps; raises `Failed`."""
         with response:
-            _check_head(response)
-            _check_length(response)
+            check_head(response)
+            check_length(response)
             parts: list[bytes] = []
             size = 0
             for part in self._parts(response):
                 size += len(part)
                 if size > MAX_PAGE_BYTES:
-                    raise _Failed(FetchProblem.TOO_LARGE)
+                    raise Failed(FetchProblem.TOO_LARGE)
                 parts.append(part)
         # A body without a length ends as well where its socket was shut down.
         if self._ended.is_set():
-            raise _Failed(FetchProblem.TIMED_OUT)
+            raise Failed(FetchProblem.TIMED_OUT)
         return b"".join(parts).removeprefix(BOM_UTF8)
 
     def _parts(self, response: requests.Response) -> Iterator[bytes]:
-        """Yield a body piece by piece within the quota of the call; raises `_Failed`."""
+        """Yield a body piece by piece within the quota of the call; raises `Failed`."""
         try:
             for part in response.iter_content(_CHUNK):
                 if not self._quota.take(len(part)):
-                    raise _Failed(FetchProblem.TOO_LARGE)
+                    raise Failed(FetchProblem.TOO_LARGE)
                 yield part
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._broken(error) from None
 
-    def _broken(self, error: Exception) -> _Failed:
+    def _broken(self, error: Exception) -> Failed:
         if self._ended.is_set() or self._deadline.is_over:
-            return _Failed(FetchProblem.TIMED_OUT)
+            return Failed(FetchProblem.TIMED_OUT)
         is_tls = isinstance(error, requests.exceptions.SSLError)
-        return _Failed(FetchProblem.NOT_TRUSTED if is_tls else FetchProblem.UNREACHABLE)
+        return Failed(FetchProblem.NOT_TRUSTED if is_tls else FetchProblem.UNREACHABLE)
+
+
+_LOOKUPS = threading.Semaphore(MOST_LOOKUPS)
+
+
+def _looked_up(address: ServerAddress) -> tuple[Ip, ...]:
+    """Return the addresses of a host, as `resolve`; raises OSError while too many names are waited for.
+
+    Nothing can end a lookup that hangs: it would leave a thread for each call.
+    """
+    if address.ip is None and not _LOOKUPS.acquire(blocking=False):
+        raise OSError
+    try:
+        return resolve(address)
+    finally:
+        if address.ip is None:
+            _LOOKUPS.release()
 
 
 class _Quota:
@@ -378,7 +366,14 @@ class _Quota:
 def _outcome(task: Future[FetchedPages], query: Query) -> FetchedPages:
     if not task.done():
         return FetchedPages(query.key, problem=FetchProblem.TIMED_OUT)
-    return task.result()
+    error = task.exception()
+    if error is None:
+        return task.result()
+    # Whatever a server can do to its reader, it brought nothing. The kind of the error alone is told: its
+    # text may repeat what the server sent.
+    kind = {"exception": type(error).__qualname__}
+    logging.getLogger("cds_service").error("search broke off", extra={"fields": kind})
+    return FetchedPages(query.key, problem=FetchProblem.NOT_FHIR)
 
 
 def http_session(adapter: PinnedAdapter, token: str | None) -> requests.Session:
@@ -394,50 +389,3 @@ def http_session(adapter: PinnedAdapter, token: str | None) -> requests.Session:
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
-
-
-def _check_head(response: requests.Response) -> None:
-    status = response.status_code
-    if _FIRST_REDIRECT <= status < _FIRST_ERROR:
-        raise _Failed(FetchProblem.REDIRECTED)
-    if status != _OK:
-        raise _Failed(_PROBLEMS.get(status, FetchProblem.UNEXPECTED_STATUS))
-    media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if not _JSON_TYPE.fullmatch(media_type) or encoding != "identity":
-        raise _Failed(FetchProblem.NOT_FHIR)
-
-
-def _check_length(response: requests.Response) -> None:
-    length = response.headers.get("Content-Length", "")
-    if length.isdecimal() and int(length) > MAX_PAGE_BYTES:
-        raise _Failed(FetchProblem.TOO_LARGE)
-
-
-def read_page(body: bytes) -> tuple[str | None, int]:
-    """Return the link to the next page and the number of entries; raises `_Failed` if it is no JSON object.
-
-    Links and entries of an odd shape are for the reader of the record to judge; no page follows them.
-    """
-    try:
-        check_json(body)
-        page = _page.decode(body)
-    except (NotJson, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise _Failed(FetchProblem.NOT_FHIR) from None
-    try:
-        links, entries = _links.decode(page.link), _entries.decode(page.entry)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None, 0
-    return next((link.url for link in links if link.relation == "next" and link.url), None), len(entries)
-
-
-def pause_of(retry_after: str | None, now: datetime) -> float:
-    """Return the seconds to wait before the second try: what the server asks for, else a moment."""
-    text = (retry_after or "").strip()
-    if text.isdecimal():
-        return max(_PAUSE, float(text[:9]))
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return _PAUSE
-    return max(_PAUSE, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())

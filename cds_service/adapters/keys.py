@@ -5,17 +5,20 @@ change their keys), but never more often than the cool-down allows: anybody can 
 address fails, the last good set goes on serving for a bounded time.
 """
 
+import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from jwt.exceptions import PyJWTError
+from jwt.utils import base64url_encode
 
 from cds_service.addresses import parse_address
 from cds_service.ports import FhirAccess, NextPage, RecordSource, StoreUnavailableError
@@ -41,11 +44,12 @@ class KeySetError(ValueError):
     """A text is no set of public keys; the reason names no key."""
 
 
-def read_key_set(text: str) -> Keys:
+def read_key_set(text: str, refused: Collection[str] = ()) -> Keys:
     """Return the usable public keys of a JSON Web Key Set by their id; raises `KeySetError`.
 
     Keys for other purposes or of other kinds are passed over, as the standard asks (RFC 7517, section 5).
-    A private or shared key, two keys of one id, and a set without a usable key are faults.
+    A private or shared key, two keys of one id, a set without a usable key, and a key with one of the
+    `refused` thumbprints are faults.
     """
     if len(text) > LARGEST:
         raise KeySetError("the key set is too large")
@@ -61,6 +65,8 @@ def read_key_set(text: str) -> Keys:
         if isinstance(entry, dict) and (found := _public_key(entry)) is not None:
             if entry["kid"] in keys:
                 raise KeySetError("two keys have one id")
+            if refused and _thumbprint(found) in refused:
+                raise KeySetError("a key whose private half is public proves nothing")
             keys[entry["kid"]] = found
     if not keys:
         raise KeySetError("no usable key: RSA of at least 2048 bits or EC on P-256 or P-384, with kid")
@@ -73,7 +79,8 @@ def _public_key(entry: Mapping[str, Any]) -> RSAPublicKey | EllipticCurvePublicK
     kid, kind = entry.get("kid"), entry.get("kty")
     if not isinstance(kid, str) or not kid or entry.get("use", "sig") != "sig":
         return None
-    if "verify" not in entry.get("key_ops", ["verify"]):
+    uses = entry.get("key_ops", ["verify"])
+    if not isinstance(uses, list) or "verify" not in uses:
         return None
     algorithm = _CURVES.get(str(entry.get("crv"))) if kind == "EC" else _ALGORITHMS.get(str(kind))
     if algorithm is None:
@@ -85,6 +92,15 @@ def _public_key(entry: Mapping[str, Any]) -> RSAPublicKey | EllipticCurvePublicK
     if isinstance(key, RSAPublicKey):
         return key if key.key_size >= _SMALLEST_RSA else None
     return key if isinstance(key, EllipticCurvePublicKey) else None
+
+
+def _thumbprint(key: RSAPublicKey | EllipticCurvePublicKey) -> str:
+    """Return the SHA-256 thumbprint (RFC 7638) of a key, whatever the set calls it."""
+    made = RSAAlgorithm.to_jwk(key) if isinstance(key, RSAPublicKey) else ECAlgorithm.to_jwk(key)
+    members = json.loads(made)
+    kept = {name: members[name] for name in ("crv", "e", "kty", "n", "x", "y") if name in members}
+    text = json.dumps(kept, sort_keys=True, separators=(",", ":"))
+    return base64url_encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @dataclass(slots=True)
@@ -100,9 +116,19 @@ class _Cached:
 class KeySets:
     """The keys of all clients, kept in the memory of this process."""
 
-    def __init__(self, source: RecordSource, *, now: Callable[[], float] = time.monotonic) -> None:
-        """Keep the source that reads addresses under the rules of all outgoing calls."""
+    def __init__(
+        self,
+        source: RecordSource,
+        *,
+        refused: Collection[str] = (),
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Keep the source that reads addresses under the rules of all outgoing calls.
+
+        `refused` are thumbprints of keys that are never taken.
+        """
         self._source = source
+        self._refused = refused
         self._now = now
         self._lock = threading.Lock()
         self._files: dict[str, Keys] = {}
@@ -116,6 +142,10 @@ class KeySets:
             return None
         with self._lock:
             cached = self._addresses.setdefault(trust.keys_url, _Cached())
+        known = cached.keys
+        if known is not None and key_id in known and self._now() - cached.read_at <= MAX_AGE:
+            # Nobody with a key of the set waits because of somebody else's invented one.
+            return known[key_id]
         # Callers wait for the one that reads: it takes seconds at most, and they need the same answer.
         with cached.lock:
             if self._is_due(cached, key_id):
@@ -128,7 +158,7 @@ class KeySets:
         with self._lock:
             keys = self._files.get(text)
             if keys is None:
-                keys = self._files[text] = read_key_set(text)
+                keys = self._files[text] = read_key_set(text, self._refused)
             return keys
 
     def _is_due(self, cached: _Cached, key_id: str) -> bool:
@@ -144,7 +174,7 @@ class KeySets:
         if text is None:
             return
         try:
-            cached.keys = read_key_set(text)
+            cached.keys = read_key_set(text, self._refused)
         except KeySetError:
             return
         cached.read_at = self._now()

@@ -37,6 +37,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from cds_service.adapters.deadline import within
 from cds_service.ports import StoreUnavailableError
 
 METADATA = MetaData()
@@ -49,7 +50,10 @@ USED_TOKENS = Table(
     Column("expires_at", BigInteger, nullable=False, index=True),
 )
 
-_BUSY_MS = 4_000
+BUDGET = 2.0
+"""Seconds for all that one call asks of a PostgreSQL server; making a connection may take as long again."""
+BUSY_MS = 4_000
+"""Milliseconds for which SQLite waits while another process writes."""
 _PURGE_EVERY = 60.0
 # A machine's clock may be set forward and back again: what looked over was not, then.
 _KEPT_AFTER_ITS_END = 3600
@@ -68,13 +72,16 @@ def engine_of(url: str) -> Engine:
         address = address.set(drivername=_DRIVERS.get(address.drivername, address.drivername))
         if address.get_backend_name() == _SQLITE:
             return _sqlite(address.render_as_string(hide_password=False))
-        return create_engine(address, pool_pre_ping=True, pool_timeout=2, connect_args={"connect_timeout": 2})
+        # The driver is an extra; a host that does without it has none.
+        from cds_service.adapters.postgresql import postgresql_engine  # noqa: PLC0415 - see above
+
+        return postgresql_engine(address)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(f"the store's address cannot be used ({type(error).__name__})") from None
 
 
 def _sqlite(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": _BUSY_MS / 1000})
+    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: object, entry: ConnectionPoolEntry) -> None:
@@ -122,7 +129,7 @@ def is_current(engine: Engine) -> bool:
     """Whether the tables are those of this release; raises `StoreUnavailableError`."""
     head = ScriptDirectory.from_config(_migrations(engine)).get_current_head()
     try:
-        with engine.connect() as connection:
+        with within(BUDGET), engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision() == head
     except SQLAlchemyError as error:
         raise StoreUnavailableError(f"the store cannot be read ({type(error).__name__})") from None
@@ -147,7 +154,7 @@ class SqlReplayStore:
         digest = hashlib.sha256(f"{len(issuer)} {issuer} {token_id}".encode()).hexdigest()
         try:
             engine = self._connected()
-            with engine.begin() as connection:
+            with within(BUDGET), engine.begin() as connection:
                 connection.execute(insert(USED_TOKENS).values(token=digest, expires_at=until))
         except IntegrityError:
             return False
@@ -174,7 +181,7 @@ class SqlReplayStore:
             return
         self._purged_at = now
         try:
-            with engine.begin() as connection:
+            with within(BUDGET), engine.begin() as connection:
                 over = USED_TOKENS.c.expires_at < int(now) - _KEPT_AFTER_ITS_END
                 connection.execute(delete(USED_TOKENS).where(over))
         except SQLAlchemyError:

@@ -6,8 +6,10 @@ keys of their own in the header, and every token any number of times.
 """
 
 import json
+import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jwt
@@ -24,6 +26,7 @@ _SCHEME = "bearer"
 _REQUIRED = ("iss", "aud", "exp", "iat", "jti")
 _TIMES = ("exp", "iat", "nbf")
 _LONGEST_ID = 1024
+_HALVES = re.compile("[\ud800-\udfff]")
 # Headers by which a token would bring its own key, or change how it must be read.
 _FORBIDDEN = frozenset({"jwk", "x5u", "x5c", "x5t", "x5t#S256", "crit", "b64", "zip"})
 
@@ -48,33 +51,38 @@ class TokenVerifier:
         address that the token may be meant for. Raises `CallerRefusedError` and `StoreUnavailableError`.
         """
         token = _bearer(headers)
-        header, claims = _parts(token)
-        _check_header(header)
-        profile, trust = _client_of(claims, clients)
+        with _untrusted():
+            header, claims = _parts(token)
+            _check_header(header)
+            profile, trust = _client_of(claims, clients)
         try:
-            return self._verified(token, header, claims, profile, trust, paths, base)
+            with _untrusted():
+                self._check_claims(
+                    header, claims, trust, {f"{trust.audience or base}{path}" for path in paths}
+                )
+            self._check_proof(token, header, claims, trust)
         except CallerRefusedError as error:
             raise CallerRefusedError(error.refusal, trust.issuer) from None
+        return profile
 
-    def _verified(
-        self,
-        token: str,
-        header: Mapping[str, Any],
-        claims: Mapping[str, Any],
-        profile: ClientProfile,
-        trust: Trust,
-        paths: Collection[str],
-        base: str,
-    ) -> ClientProfile:
+    def _check_claims(
+        self, header: Mapping[str, Any], claims: Mapping[str, Any], trust: Trust, accepted: Collection[str]
+    ) -> None:
+        """Refuse what a token says before anybody knows who wrote it."""
         if header["alg"] not in trust.algorithms:
             raise CallerRefusedError(Refusal.ALGORITHM)
-        if header.get("jku") not in {None, trust.keys_url}:
+        if header.get("jku") is not None and header["jku"] != trust.keys_url:
             raise CallerRefusedError(Refusal.KEY_ADDRESS)
         _check_types(claims)
-        _check_audience(claims["aud"], {f"{trust.audience or base}{path}" for path in paths})
+        _check_audience(claims["aud"], accepted)
         self._check_times(claims, trust)
         if trust.subject is not None and claims.get("sub") != trust.subject:
             raise CallerRefusedError(Refusal.SUBJECT)
+
+    def _check_proof(
+        self, token: str, header: Mapping[str, Any], claims: Mapping[str, Any], trust: Trust
+    ) -> None:
+        """Refuse a token without the client's signature, and one that was used."""
         key = self._keys.key(trust, header["kid"])
         if key is None:
             raise CallerRefusedError(Refusal.UNKNOWN_KEY)
@@ -83,7 +91,6 @@ class TokenVerifier:
         # The tenant belongs to the identity: two of them may count their tokens alike.
         if not self._replays.use(f"{trust.issuer} {trust.tenant or ''}", claims["jti"], until=until):
             raise CallerRefusedError(Refusal.REPLAYED)
-        return profile
 
     def _check_times(self, claims: Mapping[str, Any], trust: Trust) -> None:
         now, leeway = self._now(), trust.leeway_s
@@ -93,6 +100,17 @@ class TokenVerifier:
             raise CallerRefusedError(Refusal.NOT_YET)
         if not 0 < claims["exp"] - claims["iat"] <= trust.lifetime_s:
             raise CallerRefusedError(Refusal.LIFETIME)
+
+
+@contextmanager
+def _untrusted() -> Iterator[None]:
+    """Refuse a token that breaks its reader: who wrote it must learn no more than by any other refusal."""
+    try:
+        yield
+    except CallerRefusedError:
+        raise
+    except Exception:  # noqa: BLE001 - anything that a stranger's JSON can raise
+        raise CallerRefusedError(Refusal.MALFORMED) from None
 
 
 def _bearer(headers: Sequence[str]) -> str:
@@ -140,7 +158,7 @@ def _client_of(claims: Mapping[str, Any], clients: Sequence[ClientProfile]) -> t
     issuer, tenant = claims.get("iss"), claims.get("tenant")
     for profile in clients:
         trust = profile.trust
-        if trust is not None and trust.issuer == issuer and trust.tenant in {None, tenant}:
+        if trust is not None and trust.issuer == issuer and (trust.tenant is None or trust.tenant == tenant):
             return profile, trust
     raise CallerRefusedError(Refusal.UNKNOWN_ISSUER)
 
@@ -156,13 +174,14 @@ def _check_types(claims: Mapping[str, Any]) -> None:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST_ID
+    """Whether it is a text of ours to keep; half of a character is none, and can be written nowhere."""
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and not _HALVES.search(value)
 
 
 def _check_audience(audience: object, accepted: Collection[str]) -> None:
     """Refuse a token that is meant for anybody else, also for others beside us."""
     listed = [audience] if isinstance(audience, str) else audience
-    if not isinstance(listed, list) or len(listed) != 1 or listed[0] not in accepted:
+    if not isinstance(listed, list) or len(listed) != 1 or listed[0] not in list(accepted):
         raise CallerRefusedError(Refusal.AUDIENCE)
 
 

@@ -31,7 +31,7 @@ from cds_service.cli.metrics import metrics_hooks
 from cds_service.cli.policy import policy_text
 from cds_service.cli.shift import WRITTEN_FOR, write_shifted
 from cds_service.cli.store import ready_store, upgrade
-from cds_service.clients import load_clients
+from cds_service.clients import load_clients, refuse_mixture
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import Knowledge, load
 from cds_service.knowledge.basis import basis_of
@@ -103,6 +103,7 @@ def serve() -> None:
 
     settings = _settings()
     clients = _usable(lambda: load_clients(settings))
+    _usable(lambda: refuse_mixture(settings, clients))
     if clients.is_authenticating:
         _usable(lambda: ready_store(settings))
     hooks = _usable(lambda: metrics_hooks(settings))
@@ -219,7 +220,7 @@ def audit_verify(heads: tuple[str, ...]) -> None:
 def audit_purge() -> None:
     """Remove the files that are older than RLS_CDS_AUDIT_DAYS."""
     settings = _settings()
-    removed = _usable(lambda: purged(settings, _today()))
+    removed = _usable(lambda: purged(settings, audit_key(settings), _today()))
     click.echo(f"{len(removed)} files removed, older than {settings.audit_days} days.")
 
 
@@ -227,12 +228,12 @@ def audit_purge() -> None:
 @click.argument("server")
 @click.option("--token-file", type=click.Path(path_type=Path), help="A file with the bearer token.")
 def audit_ship(server: str, token_file: Path | None) -> None:
-    """Send the events that were not sent yet to the FHIR SERVER; exit code 1 when some are left."""
+    """Send the events that were not sent yet to the FHIR SERVER; exit code 1 when not all were."""
     settings = _settings()
-    count, reason = _usable(lambda: shipped(settings, server, token_file))
+    count, left = _usable(lambda: shipped(settings, server, token_file))
     click.echo(f"{count} events sent.")
-    if reason:
-        raise ProblemsFoundError(f"The server did not take the next one: {reason}.")
+    if left:
+        raise ProblemsFoundError(left)
 
 
 @main.group()

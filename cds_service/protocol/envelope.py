@@ -17,6 +17,9 @@ from cds_service.protocol.jsonio import check_json, decode_strictly, load_checke
 EPIC_FHIR_VERSION = "com.epic.cdshooks.request.fhir-version"
 """The request extension in which Epic names the FHIR version of the data (R4, STU3, DSTU2)."""
 
+LONGEST_ID = 1024
+"""Characters of an identifier; FHIR's have 64, and each stands in every audit event of a call."""
+
 _WORTH_CUTTING = 1024
 _ENDS = 256
 _NULL = b"null"
@@ -84,16 +87,17 @@ def parse_hook_request(body: bytes, *, expected_hook: str) -> HookRequest:
     if hook != expected_hook:
         raise BadRequest("value", f"hook must be {expected_hook} for this service.")
     context = _context(members)
-    patient_id = _required(context, "patientId", "context.")
+    patient_id = _identifier(context, "patientId", "context.")
+    encounter_id = _optional(context, "encounterId", "context.")
     fhir_server = _optional(members, "fhirServer")
     granted = members.get("fhirAuthorization")
     authorization = _authorization(granted, fhir_server, patient_id)
     return HookRequest(
         hook=hook,
-        hook_instance=_required(members, "hookInstance"),
+        hook_instance=_identifier(members, "hookInstance"),
         patient_id=patient_id,
-        user_id=_required(context, "userId", "context."),
-        encounter_id=_optional(context, "encounterId", "context."),
+        user_id=_identifier(context, "userId", "context."),
+        encounter_id=_short(encounter_id, "context.encounterId") if encounter_id else None,
         fhir_server=fhir_server,
         fhir_authorization=authorization,
         extension=_extension(members.get("extension")),
@@ -158,6 +162,16 @@ def _optional(members: Mapping[str, Any], name: str, path: str = "") -> str | No
     if value is not None and not isinstance(value, str):
         raise BadRequest("value", f"{path}{name} must be a string.")
     return value or None
+
+
+def _identifier(members: Mapping[str, Any], name: str, path: str = "") -> str:
+    return _short(_required(members, name, path), f"{path}{name}")
+
+
+def _short(value: str, name: str) -> str:
+    if len(value) > LONGEST_ID:
+        raise BadRequest("value", f"{name} has more than {LONGEST_ID} characters.")
+    return value
 
 
 def _authorization(value: Any, fhir_server: str | None, patient_id: str) -> FhirAuthorization | None:

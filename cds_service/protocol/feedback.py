@@ -24,6 +24,8 @@ from cds_service.protocol.jsonio import load_json, refuse_repeated
 
 MAX_COMMENT = 4096
 """Characters kept of a comment; the rest is cut off, since a long comment must not lose the feedback."""
+MAX_ENTRIES = 100
+"""Cards of which one call may tell, and suggestions of a card; an answer of ours has two cards."""
 
 _RFC_3339 = re.compile(
     r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ](?P<minute>[0-9]{2}:[0-9]{2}):(?P<second>[0-9]{2})"
@@ -48,6 +50,13 @@ def _instant(value: object) -> datetime:
 
 def _cut_comment(value: object) -> object:
     return value[:MAX_COMMENT] if isinstance(value, str) else value
+
+
+def _few(value: object) -> object:
+    """Return a list of bounded length; raises ValueError before anything in a longer one is looked at."""
+    if isinstance(value, list | tuple) and len(value) > MAX_ENTRIES:
+        raise ValueError("too many")
+    return value
 
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1024, pattern=r"\S")]
@@ -89,7 +98,7 @@ class FeedbackEntry(_Told):
     card: Name
     outcome: Literal["accepted", "overridden"]
     outcome_timestamp: Instant = Field(alias="outcomeTimestamp")
-    accepted_suggestions: tuple[AcceptedSuggestion, ...] | None = Field(
+    accepted_suggestions: Annotated[tuple[AcceptedSuggestion, ...] | None, BeforeValidator(_few)] = Field(
         default=None, alias="acceptedSuggestions"
     )
     override_reason: OverrideReason | None = Field(
@@ -111,20 +120,29 @@ class FeedbackRequest(_Told):
 
 
 def parse_feedback(body: bytes) -> FeedbackRequest:
-    """Return the checked feedback; raises `BadRequest`. One wrong entry refuses the whole call.
+    """Return the checked feedback; raises `BadRequest`. The first wrong entry refuses the whole call.
 
     That nothing is taken from a refused call lets the client correct it and send it again as it is.
     """
     value = load_json(body)
     refuse_repeated(value, "the request")
+    told = value.get("feedback") if isinstance(value, dict) else None
+    if not isinstance(told, list):
+        raise BadRequest("value", "Not as CDS Hooks asks: feedback.")
+    if len(told) > MAX_ENTRIES:
+        raise BadRequest("value", f"feedback tells of more than {MAX_ENTRIES} cards.")
+    return FeedbackRequest(feedback=tuple(_entry(entry, place) for place, entry in enumerate(told)))
+
+
+def _entry(entry: object, place: int) -> FeedbackEntry:
     try:
-        return FeedbackRequest.model_validate(value)
+        return FeedbackEntry.model_validate(entry)
     except ValidationError as error:
-        raise BadRequest("value", _where(error)) from None
+        raise BadRequest("value", _where(error, place)) from None
 
 
-def _where(error: ValidationError) -> str:
+def _where(error: ValidationError, place: int) -> str:
     """Return which known members are wrong; places and kinds only, never what was sent."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    places = sorted({".".join(str(part) for part in item["loc"]) or "feedback" for item in found})
+    places = sorted({".".join(str(part) for part in ("feedback", place, *item["loc"])) for item in found})
     return f"Not as CDS Hooks asks: {', '.join(places[:5])}."

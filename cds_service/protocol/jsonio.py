@@ -17,6 +17,9 @@ from cds_service.protocol.errors import BadRequest, NotJson
 MAX_DEPTH = 64
 """Levels of nesting; real charts stay below 20, and a fixed limit keeps every reader off its stack."""
 
+MAX_VALUES = 200_000
+"""Commas and opening brackets of what is decoded whole; records, which have more, are not decoded whole."""
+
 _T = TypeVar("_T")
 _TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} levels or its brackets do not match."
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
@@ -24,6 +27,7 @@ _QUOTED = re.compile(rb'"[^"]*"')
 _ALL_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'"[]{}')
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_BEFORE_A_VALUE = (b",", b"{", b"[")
 _SYNTAX = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -93,10 +97,13 @@ def decode_strictly(decode: Callable[[bytes], _T], body: bytes) -> _T:
 
 
 def load_checked(body: bytes) -> Any:
-    """Return the value of bytes whose syntax is known to be good.
+    """Return the value of bytes whose syntax is known to be good; raises `NotJson`.
 
     Integers come as floats: Python refuses to read integers of more than 4,300 digits, JSON does not.
+    Each value costs some fifty times its two bytes in memory, so that not any number of them is taken.
     """
+    if sum(map(body.count, _BEFORE_A_VALUE)) > MAX_VALUES:
+        raise NotJson(f"The body holds more than {MAX_VALUES} values.")
     try:
         return json.loads(body, object_pairs_hook=_object, parse_int=float)
     except RecursionError:

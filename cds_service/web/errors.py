@@ -73,8 +73,8 @@ def bad_request(error: BadRequest) -> Response:
 
 def caller_refused(error: CallerRefusedError) -> Response:
     """Return 401, the same for every cause; the log alone gets the cause, and the issuer if it is known."""
-    g.refusal, g.audit_kind = error.refusal.value, AuditKind.REFUSAL
-    log_event("caller refused", logging.WARNING, refusal=error.refusal.value, issuer=error.issuer or "")
+    g.refusal, g.audit_kind, g.issuer = error.refusal.value, AuditKind.REFUSAL, error.issuer or ""
+    log_event("caller refused", logging.WARNING, refusal=error.refusal.value, issuer=g.issuer)
     response = outcome_response(401, [_REFUSED])
     response.headers["WWW-Authenticate"] = "Bearer"
     return response

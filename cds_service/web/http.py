@@ -27,7 +27,6 @@ STANDING: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
 }
 _JSON_TYPES = frozenset({JSON, "application/fhir+json", "application/json+fhir"})
-LONGEST_SILENCE = 5.0
 _CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
 
 
@@ -79,7 +78,6 @@ def read_json_body(limit: int) -> bytes:
     # A body without a length (chunked) is cut off by Werkzeug where its limit is, without a word: one byte
     # more is read than is allowed, so that a longer body is seen.
     request.max_content_length = limit + 1
-    _bound_waiting()
     try:
         body = request.get_data(cache=False)
     except HTTPException:
@@ -90,10 +88,3 @@ def read_json_body(limit: int) -> bytes:
         raise RequestEntityTooLarge
     # Some systems put it there; RFC 8259 lets a reader pass over it.
     return body.removeprefix(BOM_UTF8)
-
-
-def _bound_waiting() -> None:
-    """Let a silent sender hold its thread for a few seconds only (the server itself waits for ever)."""
-    connection = request.environ.get("gunicorn.socket")
-    if connection is not None:
-        connection.settimeout(LONGEST_SILENCE)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.adapters import egress
+from cds_service.adapters import egress, fhir_server
 from tests.fakes.fhir_stub import FHIR_JSON, FhirStub, Reply, Seen, fhir_stub, outcome, reply
 from tests.http.test_completion import TOKEN, authorization, client, is_iron, load_fixture, post
 from tests.serving import free_port
@@ -158,6 +158,27 @@ def test_status_500(case: Case) -> None:
 
 def test_status_503(case: Case) -> None:
     case.check(outcome(503, Retry_After="1"))
+
+
+def test_a_moment_to_come_again_that_is_none(case: Case) -> None:
+    """A zone of twenty figures is beyond what can be reckoned with."""
+    case.check(outcome(503, Retry_After="Mon, 01 Jan 2024 00:00:00 +99999999999999999999"))
+
+
+def test_a_length_of_five_thousand_figures(case: Case) -> None:
+    """Beyond what is read as a number."""
+    case.check(Reply(headers={"Content-Length": "9" * 5000}, has_length=False))
+
+
+def test_what_breaks_the_reader(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a server's answer raises that nobody thought of."""
+
+    def broken(_body: bytes) -> tuple[str | None, int]:
+        raise ZeroDivisionError(RECORD[0])
+
+    monkeypatch.setattr(fhir_server, "read_page", broken)
+    assert case.ask().status_code == 412
+    assert "search broke off" in [record.getMessage() for record in case.caplog.records]
 
 
 def test_redirect(case: Case) -> None:

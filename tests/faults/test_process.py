@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cds_service.adapters.audit_log import verify
+from cds_service.adapters.audit_check import verify
 from tests.http.requests import SERVICE
 from tests.http.test_server_life import BODY, answer_on, ask, begin_call
 from tests.serving import Served, serving

@@ -15,11 +15,12 @@ from sqlalchemy import Engine, event
 from cds_service.adapters import store as stores
 from cds_service.app import create_app
 from tests.builders import hook_request, prefetch
+from tests.fakes.silent_postgresql import silent_postgresql
 from tests.http.requests import SERVICE
 from tests.tokens import Site, claims_of, sign, site
 
 BODY = hook_request(prefetch(["RLS", {"ferritin": 20}]))
-# The database waits two seconds for another writer.
+# SQLite waits four seconds for another writer.
 LIMIT_SECONDS = 6.0
 
 
@@ -134,3 +135,15 @@ def test_damaged(web: FlaskClient, place: Site, caplog: pytest.LogCaptureFixture
     replaced.write_bytes(good)
     replaced.rename(place.folder / "store.db")
     assert [call(web, token), call(web, token)] == [200, 401]
+
+
+def test_silent_server(place: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A PostgreSQL server whose host lives and that says nothing: calls end, and readiness names the part."""
+    with silent_postgresql() as address:
+        web = create_app(place.settings.model_copy(update={"store": address})).test_client()
+        began = time.monotonic()
+        assert call(web, sign()) == 503
+        assert time.monotonic() - began < 5
+        assert web.get("/readyz").json["parts"]["store"] == "fault"
+        assert time.monotonic() - began < 9
+    assert "127.0.0.1" not in caplog.text

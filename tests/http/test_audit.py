@@ -1,6 +1,7 @@
 """What a call leaves in the audit log, over HTTP: one event for each call, search, refusal and feedback."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 from flask.testing import FlaskClient
 
+from cds_service.adapters.audit_check import verify
 from cds_service.adapters.audit_fhir import ship
-from cds_service.adapters.audit_log import chains, verify
+from cds_service.adapters.audit_log import chains
 from cds_service.addresses import parse_address
 from cds_service.app import create_app
 from cds_service.cli import main
@@ -18,7 +20,7 @@ from tests.builders import hook_request, prefetch
 from tests.fakes.fhir_stub import FhirStub, Reply, Seen, fhir_stub
 from tests.http.requests import SERVICE
 from tests.http.test_auth import FEEDBACK, FEEDBACK_BODY
-from tests.tokens import sign, site
+from tests.tokens import ISSUER, sign, site
 
 BODY = hook_request(prefetch(["RLS", {"ferritin": 40}]))
 
@@ -87,7 +89,37 @@ def test_a_refusal_is_an_event_and_a_client_is_named(tmp_path: Path) -> None:
     called, refused = events(tmp_path / "audit")
     assert called["agent"][0]["who"] == {"display": "north"}
     assert (refused["type"]["code"], refused["outcomeDesc"]) == ("110114", "used before")
+    assert refused["entity"][0]["detail"] == [{"type": "issuer named", "valueString": ISSUER}]
     assert token not in json.dumps([called, refused])
+
+
+def test_a_flood_of_refusals_is_counted_and_not_written_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty a minute stand there by themselves; the others in one event with the first answer after it."""
+    seconds = [0]
+    start = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    monkeypatch.setattr("cds_service.app.moment", lambda: start + timedelta(seconds=seconds[0]))
+    (tmp_path / "audit").mkdir()
+    web = create_app(site(tmp_path).settings.model_copy(update={"audit": tmp_path / "audit"})).test_client()
+
+    def refused(times: int) -> list[str]:
+        for _ in range(times):
+            assert web.post(SERVICE, json=BODY).status_code == 401
+        return [event["outcomeDesc"] for event in events(tmp_path / "audit")]
+
+    one_by_one = ["no token"] * 60
+    assert refused(100) == one_by_one
+    seconds[0] = 59
+    assert refused(1) == one_by_one
+    seconds[0] = 60
+    assert web.get("/healthz").status_code == 200
+    told = [*one_by_one, "41 more callers refused within a minute"]
+    assert refused(0) == told
+    assert refused(61) == told + one_by_one
+    seconds[0] = 10  # the clock is set back
+    assert refused(1) == [*told, *one_by_one, "1 more callers refused within a minute", "no token"]
+    assert web.post(SERVICE, json=BODY, headers={"Authorization": f"Bearer {sign()}"}).status_code == 200
 
 
 def test_every_search_is_an_event(tmp_path: Path) -> None:
@@ -102,6 +134,24 @@ def test_every_search_is_an_event(tmp_path: Path) -> None:
     assert {event["agent"][1]["who"]["display"] for event in searches} == {stub.base}
     assert any(event["outcomeDesc"] == "not found" for event in searches if "outcomeDesc" in event)
     assert found[-1]["subtype"][0]["code"] == "operation"
+
+
+def test_a_call_of_ten_mebibytes_leaves_a_bounded_trace(tmp_path: Path) -> None:
+    """Neither identifiers nor the link to a next page multiply in the events of the searches."""
+    long = "\N{BROKEN HEART}" * 1024
+    with fhir_stub() as stub:
+        link = {"relation": "next", "url": f"{stub.base}/Condition?x={'y' * 5_000_000}"}
+        web = web_in(tmp_path)
+        for record in ({}, {"conditions": {"resourceType": "Bundle", "type": "searchset", "link": [link]}}):
+            body = hook_request(record, fhirServer=stub.base, hookInstance=long)
+            body["context"]["userId"] = long
+            web.post(SERVICE, json=body)
+        assert len(events(tmp_path)) > 20
+        size = sum(path.stat().st_size for path in tmp_path.glob("*.ndjson"))
+        assert size < 2_000_000
+        body["context"]["userId"] = "Practitioner/" + "x" * 5_000_000
+        assert web.post(SERVICE, json=body).status_code == 400
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.ndjson")) < size + 2000
 
 
 def test_what_cannot_be_written_down_is_not_answered(tmp_path: Path) -> None:
@@ -181,6 +231,45 @@ def test_a_server_that_is_gone_loses_nothing(tmp_path: Path) -> None:
     assert server is not None
     assert ship(tmp_path, server, None).count == 0
     assert ship(tmp_path, server, None).reason
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_an_event_that_a_server_calls_invalid_goes_aside_and_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    web = web_in(tmp_path)
+    for user in ("Practitioner/7", "odd one", "Practitioner/8"):
+        web.post(SERVICE, json={**BODY, "context": {**BODY["context"], "userId": user}})
+    monkeypatch.setenv("RLS_CDS_AUDIT", str(tmp_path))
+    receiver = Receiver(room=9)
+    with fhir_stub() as stub:
+        stub.behaviour = lambda seen: Reply(status) if b"odd one" in seen.body else receiver(seen)
+        sent = CliRunner().invoke(main, ["audit", "ship", stub.base])
+        again = CliRunner().invoke(main, ["audit", "ship", stub.base])
+    aside = tmp_path / "refused.ndjson"
+    assert (sent.exit_code, "2 events sent." in sent.output) == (1, True)
+    assert f"refused 1 as invalid: {aside}." in sent.output
+    assert (again.exit_code, again.output) == (0, "0 events sent.\n")
+    (kept,) = (json.loads(line) for line in aside.read_text("ascii").splitlines())
+    assert (kept["n"], kept["status"]) == (2, status)
+    assert kept["event"]["agent"][2]["who"] == {"identifier": {"value": "odd one"}}
+    assert aside.stat().st_mode & 0o777 == 0o600
+    assert len(receiver.taken) == 2
+    assert not any(checked.faults for checked in verify(tmp_path))
+
+
+def test_an_event_that_cannot_be_put_aside_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web_in(tmp_path).post(SERVICE, json=BODY)
+    (tmp_path / "refused.ndjson").mkdir()
+    monkeypatch.setenv("RLS_CDS_AUDIT", str(tmp_path))
+    with fhir_stub() as stub:
+        stub.behaviour = lambda _seen: Reply(400)
+        failed = CliRunner().invoke(main, ["audit", "ship", stub.base])
+        assert (failed.exit_code, "the audit log cannot be written" in failed.output) == (2, True)
+        stub.behaviour = Receiver(room=9)
+        assert shipping(tmp_path, stub) == (1, "")
 
 
 def test_the_command_sends_and_says_what_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

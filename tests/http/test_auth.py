@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from jwt import PyJWS
 from jwt.utils import base64url_encode
 from werkzeug.test import TestResponse
 
@@ -146,7 +147,7 @@ BAD_TOKENS: list[tuple[Callable[[], str], Refusal]] = [
     (lambda: changed(jti="x" * 1025), Refusal.CLAIM_MISSING),
     (lambda: changed(aud=DISCOVERY_AUDIENCE), Refusal.AUDIENCE),
     (lambda: changed(aud=f"{SERVICE_AUDIENCE}/"), Refusal.AUDIENCE),
-    (lambda: changed(aud=SERVICE_AUDIENCE.replace("https", "http")), Refusal.AUDIENCE),
+    (lambda: changed(aud=SERVICE_AUDIENCE.replace("http", "https")), Refusal.AUDIENCE),
     (lambda: changed(aud=f"{PUBLIC}/cds-services/other"), Refusal.AUDIENCE),
     (lambda: changed(aud=[SERVICE_AUDIENCE, "https://other.example.org"]), Refusal.AUDIENCE),
     (lambda: changed(aud=[]), Refusal.AUDIENCE),
@@ -225,6 +226,55 @@ def test_a_member_twice_is_refused(web: FlaskClient, caplog: pytest.LogCaptureFi
     double = base64url_encode(b'{"iss":"a","iss":"https://ehr.example.org"}').decode()
     assert call(web, f"{header}.{double}.{signature}").status_code == 401
     assert refusals(caplog) == ["token malformed"]
+
+
+# What JSON can hold, and what breaks readers that expect a text or a number.
+ANYTHING: list[Any] = [
+    *(None, True, 0, -1, 1.5, 10**30, 1e300, "", "x", "1", "\ud800", "x" * 2000),
+    *([], [[]], [{}], ["x"], [None], {}, {"a": []}),
+]
+CLAIMS = ("iss", "aud", "exp", "iat", "nbf", "jti", "sub", "tenant")
+HEADERS = ("alg", "kid", "typ", "jku", "cty", "jwk", "x5c", "crit", "b64", "zip")
+# A client chooses its ids as it likes, and times in the past are no harm.
+MAY_BE = {"jti": ("x", "1"), "nbf": (0, 1.5)}
+STRICT = 'tenant = "t-1"\nsubject = "us"\n'
+
+
+def forged(header: dict[str, Any], claims: dict[str, Any]) -> str:
+    """Return a token whose signature is none."""
+    parts = (base64url_encode(json.dumps(part).encode()).decode() for part in (header, claims))
+    return ".".join([*parts, "AAAA"])
+
+
+@pytest.mark.parametrize("name", [*CLAIMS, *HEADERS])
+def test_a_forged_token_of_any_shape_is_refused_like_any_other_and_written_down_once(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "audit").mkdir()
+    place = site(tmp_path, entry(trust=STRICT))
+    web = create_app(place.settings.model_copy(update={"audit": tmp_path / "audit"})).test_client()
+    header, claims = {"alg": "ES384", "typ": "JWT", "kid": "main"}, claims_of(tenant="t-1", sub="us")
+    answers = [call(web, forged(header, claims))]
+    for value in ANYTHING:
+        changed = {name: value}
+        one = forged(header, claims | changed) if name in CLAIMS else forged(header | changed, claims)
+        answers.append(call(web, one))
+    assert {answer.status_code for answer in answers} == {401}
+    assert {answer.data for answer in answers} == {answers[0].data}
+    (log,) = (tmp_path / "audit").glob("*.ndjson")
+    assert len(log.read_text("ascii").splitlines()) == len(answers)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_signed_token_of_any_shape_is_refused_too(name: str, tmp_path: Path) -> None:
+    web = create_app(site(tmp_path, entry(trust=STRICT)).settings).test_client()
+    for value in ANYTHING:
+        claims = {**claims_of(tenant="t-1", sub="us"), name: value}
+        token = PyJWS().encode(
+            json.dumps(claims).encode(), private_key(), "ES384", {"kid": "main", "typ": "JWT"}
+        )
+        is_good = value in MAY_BE.get(name, ())
+        assert call(web, token).status_code == (200 if is_good else 401), value
 
 
 def test_the_host_of_a_call_decides_nothing(web: FlaskClient) -> None:
@@ -381,7 +431,9 @@ def test_changed_files_are_read_again(place: Site, monkeypatch: pytest.MonkeyPat
     assert call(web, token).status_code == 200
 
 
-@pytest.mark.parametrize("text", ["[[clients", "", '[[clients]]\nname = "open"\n'])
+@pytest.mark.parametrize(
+    "text", ["[[clients", "", '[[clients]]\nname = "open"\n', "x = " + "[" * 50_000 + "]" * 50_000]
+)
 def test_a_wrong_file_changes_nothing(
     place: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
@@ -392,6 +444,22 @@ def test_a_wrong_file_changes_nothing(
     assert call(web).status_code == 401
     told = [record for record in caplog.records if record.getMessage().startswith("clients file refused")]
     assert len(told) == 1
+
+
+def test_a_file_that_breaks_its_reader_changes_nothing(
+    place: Site, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cds_service.live.CHECK_EVERY", 0.0)
+    web = create_app(place.settings).test_client()
+
+    def broken(_settings: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("cds_service.live.load_clients", broken)
+    rewrite(place.clients, entry())
+    assert [call(web, sign()).status_code for _ in range(3)] == [200] * 3
+    (told,) = (record for record in caplog.records if record.getMessage().startswith("clients file refused"))
+    assert told.fields["fault"] == "RLS_CDS_CLIENTS: cannot be read (ZeroDivisionError)"  # type: ignore[attr-defined] # set by the service
 
 
 def test_a_key_file_without_keys_stops_the_start(place: Site) -> None:

@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from cds_service.adapters.clock import FixedClock
 from cds_service.adapters.metrics import InProcessMetrics
-from cds_service.app import create_app
+from cds_service.app import build_assess, create_app
 from cds_service.basis import Library
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import FactorDefinition, Threshold, load
@@ -175,7 +175,8 @@ def test_links_within_the_basis_lead_somewhere(web: Web, name: str, slash: str) 
 # ------------------------------------------------------------------------------------- the cards
 def test_the_link_on_a_card_leads_to_its_page() -> None:
     settings = Settings(public_url="https://cds.example.org/rls")
-    client = create_app(settings, clock=FixedClock(ZoneInfo("UTC"), TODAY)).test_client()
+    assess = build_assess(settings, clock=FixedClock(ZoneInfo("UTC"), TODAY))
+    client = create_app(Settings(), assess=assess).test_client()
     body = hook_request(prefetch(["RLS", {"ferritin": 40}, {"takes": {"drug": "sertraline"}}]))
     cards = client.post(SERVICE, json=body).get_json()["cards"]
     urls = [card["links"][-1]["url"] for card in cards]
@@ -431,12 +432,13 @@ def test_the_contact_is_that_of_the_project(web: Web) -> None:
 def test_nothing_of_the_basis_or_of_explanations_is_loaded_by_a_start_and_a_call() -> None:
     script = """
 import sys
-from cds_service.app import create_app
+from cds_service.app import build_assess, create_app
 from cds_service.cli import main
 from cds_service.settings import Settings
 from cds_service.resources import fixtures_dir
 body = (fixtures_dir() / "readme-patient" / "request.json").read_bytes()
-client = create_app(Settings(public_url="https://cds.example.org")).test_client()
+assess = build_assess(Settings(public_url="https://cds.example.org"))
+client = create_app(Settings(), assess=assess).test_client()
 answer = client.post("/cds-services/rls-iron-assessment", data=body, content_type="application/json")
 assert "/basis/" in answer.text, answer.text
 late = ("cds_service.basis", "cds_service.explain", "cds_service.clinical.trace")

@@ -20,9 +20,10 @@ from typing import Any
 import pytest
 import requests
 
-from cds_service.adapters import egress, fhir_server
+from cds_service.adapters import egress, fhir_answers, fhir_server
 from cds_service.adapters.egress import AddressRefusedError, Deadline, Dialer, is_callable, resolve
-from cds_service.adapters.fhir_server import HttpRecordSource, pause_of
+from cds_service.adapters.fhir_answers import pause_of
+from cds_service.adapters.fhir_server import HttpRecordSource
 from cds_service.addresses import ServerAddress, parse_address
 from cds_service.ports import FetchedPages, FetchProblem, FhirAccess, NextPage, Query, Search
 from tests.fakes.fhir_stub import FHIR_JSON, FhirStub, Json, Reply, Seen, fhir_stub, outcome, reply
@@ -364,6 +365,8 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
         (format_datetime(NOW + timedelta(seconds=7), usegmt=True), 7),
         (format_datetime(NOW - timedelta(seconds=7), usegmt=True), 0.05),
         ("Sun, 22 Nov 2026 12:00:02 -0000", 2),
+        ("Sun, 22 Nov 2026 12:00:02 +99999999999999999999", 0.05),
+        ("Sun, 99999999999999999999 Nov 2026 12:00:02 GMT", 0.05),
     ],
 )
 def test_retry_after_is_seconds_or_a_moment(header: str | None, pause: float) -> None:
@@ -409,7 +412,7 @@ def test_a_byte_order_mark_is_passed_over(stub: FhirStub) -> None:
 
 @pytest.mark.parametrize("has_length", [True, False])
 def test_a_huge_body_is_not_read_to_its_end(stub: FhirStub, has_length: bool) -> None:
-    huge = b'{"a":"' + b"x" * fhir_server.MAX_PAGE_BYTES + b'"}'
+    huge = b'{"a":"' + b"x" * fhir_answers.MAX_PAGE_BYTES + b'"}'
     stub.behaviour = always(Reply(body=huge, has_length=has_length))
     assert only(stub) == FetchedPages("conditions", problem=FetchProblem.TOO_LARGE)
 
@@ -583,6 +586,24 @@ def test_a_slow_name_service_does_not_hold_the_call(monkeypatch: pytest.MonkeyPa
     try:
         assert only("https://ehr.example.org/fhir", budget=0.3).problem is FetchProblem.TIMED_OUT
         assert time.monotonic() - started < 0.3 + LATE
+    finally:
+        release.set()
+
+
+def test_lookups_that_hang_leave_a_bounded_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: release.wait(5) and [])
+    monkeypatch.setattr(fhir_server, "_LOOKUPS", threading.Semaphore(2))
+    before = threading.active_count()
+    try:
+        problems = [only("https://ehr.example.org/fhir", budget=0.1).problem for _ in range(6)]
+        assert problems == [FetchProblem.TIMED_OUT] * 2 + [FetchProblem.NAME_UNKNOWN] * 4
+        ended = time.monotonic() + LATE
+        while threading.active_count() - before > 2:
+            assert time.monotonic() < ended
+            time.sleep(0.01)
+        with fhir_stub() as stub:  # figures are looked up nowhere
+            assert only(stub).problem is None
     finally:
         release.set()
 

@@ -1,7 +1,9 @@
 """Key sets: which keys count, when an address is asked again, and what serves while it fails."""
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +16,7 @@ from cds_service.adapters.keys import (
     MAX_AGE,
     KeySetError,
     KeySets,
+    _thumbprint,
     read_key_set,
 )
 from cds_service.ports import (
@@ -27,6 +30,7 @@ from cds_service.ports import (
 from cds_service.profile import Trust
 from tests.tokens import key_set, public_jwk
 
+KINDS = ("EC", "P-256", "RSA")
 URL = "https://ehr.example.org/keys/jwks.json"
 BY_URL = Trust("https://ehr.example.org", keys_url=URL)
 
@@ -81,6 +85,13 @@ OTHERS: list[dict[str, Any]] = [
     {"kty": "RSA", "kid": "broken", "n": "!", "e": "AQAB"},
     {"kty": "EC"},
     public_jwk(""),
+    *(public_jwk("ops", key_ops=value) for value in (5, "verify", {"verify": 1}, [[]], True)),
+    {**public_jwk("null"), "key_ops": None},
+    *(
+        {**public_jwk("odd"), name: value}
+        for name in ("kid", "use", "crv", "x", "kty")
+        for value in (5, [], {})
+    ),
 ]
 
 
@@ -128,6 +139,46 @@ def test_an_address_is_asked_once_for_a_known_key() -> None:
     clock.time += MAX_AGE + 1
     assert keys.key(BY_URL, "main") is not None
     assert len(address.asked) == 2
+
+
+def test_who_has_a_known_key_does_not_wait_for_somebody_s_invented_one() -> None:
+    reading, go_on = threading.Event(), threading.Event()
+
+    class Slow(Address):
+        def fetch(self, queries: Sequence[Query]) -> tuple[FetchedPages, ...]:
+            if self.asked:
+                reading.set()
+                assert go_on.wait(5)
+            return super().fetch(queries)
+
+    address, clock = Slow(key_set()), Clock()
+    keys = KeySets(address, now=clock)
+    assert keys.key(BY_URL, "main") is not None
+    clock.time += COOL_DOWN
+    with ThreadPoolExecutor(2) as pool:
+        invented = pool.submit(keys.key, BY_URL, "invented")
+        assert reading.wait(5)
+        try:
+            assert pool.submit(keys.key, BY_URL, "main").result(2) is not None
+            assert not invented.done()
+        finally:
+            go_on.set()
+        assert invented.result(5) is None
+
+
+def test_keys_whose_private_half_is_public_are_not_taken() -> None:
+    for kind in KINDS:
+        text = key_set(public_jwk("k", kind))
+        (key,) = read_key_set(text).values()
+        assert set(read_key_set(text, {"other"})) == {"k"}
+        with pytest.raises(KeySetError, match="proves nothing"):
+            read_key_set(text, {_thumbprint(key)})
+    address = Address(key_set())
+    keys = KeySets(address, refused={_thumbprint(read_key_set(key_set())["main"])})
+    with pytest.raises(StoreUnavailableError):
+        keys.key(BY_URL, "main")
+    with pytest.raises(KeySetError):
+        keys.key(Trust("x", keys=key_set()), "main")
 
 
 def test_a_new_key_is_found_and_a_thousand_invented_ids_cost_one_reading() -> None:

@@ -1,12 +1,14 @@
 """The store of used tokens: once and only once, for every process, and no digest longer than needed."""
 
 import sqlite3
-from importlib.util import find_spec
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy.engine import make_url
 
+from cds_service.adapters.postgresql import parameters_of
 from cds_service.adapters.store import SqlReplayStore, StoreError, engine_of, is_current, upgrade_store
 from cds_service.cli import main
 from cds_service.ports import StoreUnavailableError
@@ -100,13 +102,24 @@ def test_an_address_that_is_none_is_refused_without_repeating_it(url: str) -> No
     assert url not in str(caught.value)
 
 
-def test_a_postgresql_address_needs_the_driver_of_the_extra() -> None:
-    if find_spec("psycopg") is not None:
-        assert engine_of("postgresql://user:secret@db.example.org/rls").dialect.driver == "psycopg"
-        return
+ADDRESS = "postgresql://user:secret@db.example.org/rls"
+
+
+def test_a_postgresql_address_needs_the_driver_of_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert engine_of(ADDRESS).dialect.driver == "psycopg"
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "cds_service.adapters.postgresql")
     with pytest.raises(StoreError, match="ModuleNotFoundError") as caught:
-        engine_of("postgresql://user:secret@db.example.org/rls")
+        engine_of(ADDRESS)
     assert "secret" not in str(caught.value)
+
+
+def test_an_address_may_set_limits_of_its_own() -> None:
+    ours = parameters_of(make_url(ADDRESS))
+    assert ours["options"] == "-c statement_timeout=2000 -c lock_timeout=2000"
+    assert (ours["connect_timeout"], ours["tcp_user_timeout"]) == (2, 2000)
+    theirs = parameters_of(make_url(f"{ADDRESS}?connect_timeout=9&options=-c%20lock_timeout%3D9"))
+    assert theirs.keys() == ours.keys() - {"connect_timeout", "options"}
 
 
 # ---------------------------------------------------------------------------------------------- command

@@ -469,11 +469,21 @@ def test_the_server_is_configured_by_the_settings(host: str, bind: str) -> None:
 
 
 def test_an_error_outside_the_application_is_a_whole_answer() -> None:
-    head, _, body = error_answer(RuntimeError("Zq7CANARYx")).partition(b"\r\n\r\n")
+    head, _, body = error_answer(RuntimeError("Zq7CANARYx"), Settings()).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 500 ")
     assert f"Content-Length: {len(body)}".encode() in head
     assert b"CANARY" not in body
     assert json.loads(body)["resourceType"] == "OperationOutcome"
+
+
+WORKER = SimpleNamespace(app=SimpleNamespace(settings=Settings()))
+
+
+def test_no_page_may_read_an_error_outside_the_application_in_production() -> None:
+    assert b"Access-Control-Allow-Origin: *" in error_answer(RuntimeError(), Settings())
+    answer = error_answer(RuntimeError(), Settings.model_construct(environment="production"))
+    assert b"Access-Control" not in answer
+    assert b"Cache-Control: no-store" in answer
 
 
 def test_the_server_takes_the_options_and_builds_the_application_once() -> None:
@@ -505,7 +515,7 @@ def test_the_server_takes_the_options_and_builds_the_application_once() -> None:
 def test_what_is_no_http_is_answered_in_json(error: Exception, status: bytes) -> None:
     ours, theirs = socketpair()
     with ours, theirs:
-        JsonErrorWorker.handle_error(SimpleNamespace(), None, ours, None, error)
+        JsonErrorWorker.handle_error(WORKER, None, ours, None, error)
         answer = theirs.recv(4096)
     assert answer.startswith(b"HTTP/1.1 " + status + b"\r\n")
     assert b"Access-Control-Allow-Origin: *" in answer
@@ -516,7 +526,7 @@ def test_a_client_that_is_gone_is_no_fault(caplog: pytest.LogCaptureFixture) -> 
     ours, theirs = socketpair()
     theirs.close()
     ours.close()
-    worker = SimpleNamespace(log=logging.getLogger("test"))
+    worker = SimpleNamespace(log=logging.getLogger("test"), app=WORKER.app)
     caplog.set_level(logging.DEBUG, "test")
     JsonErrorWorker.handle_error(worker, None, ours, None, errors.InvalidRequestLine("x"))
     assert "gone" in caplog.text

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from cds_service.clients import Clients, load_clients
+from cds_service.app import create_app, refused_keys
+from cds_service.clients import Clients, load_clients, packaged_profile
 from cds_service.clinical.assessment import Order
 from cds_service.knowledge.code_map import CodeKind
 from cds_service.settings import Settings, SettingsError, load_settings
 from cds_service.site_files import is_open_to_all
+from tests.tokens import entry, key_set, public_jwk, site
 
 STORED = {"RLS_CDS_PUBLIC_URL": "https://rls.example.org", "RLS_CDS_STORE": "sqlite:////var/lib/rls/store.db"}
 PRODUCTION = {"RLS_CDS_ENVIRONMENT": "production", "RLS_CDS_AUDIT": "/var/log/rls", **STORED}
@@ -185,6 +187,14 @@ def test_a_wrong_file_is_refused_with_the_place(text: str, reason: str, tmp_path
             TRUSTED.replace("https://ehr.example.org", "https://sandbox.cds-hooks.org", 1),
             "the sandbox's private key is public",
         ),
+        (
+            TRUSTED.replace("https://ehr.example.org", "HTTPS://sandbox.cds-hooks.org/", 1),
+            "the sandbox's private key is public",
+        ),
+        (
+            TRUSTED.replace("https://ehr.example.org/jwks", "https://Sandbox.CDS-hooks.org:443/jwks"),
+            "the sandbox's private key is public",
+        ),
     ],
 )
 def test_production_leaves_nothing_open_in_an_entry(text: str, reason: str, tmp_path: Path) -> None:
@@ -201,6 +211,66 @@ def test_production_takes_no_file_that_everybody_may_change(name: str, tmp_path:
     with pytest.raises(SettingsError, match=rf"RLS_CDS_CLIENTS: {name} can be written by everybody"):
         clients_of(text, tmp_path, **PRODUCTION)
     clients_of(text, tmp_path, **STORED)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [
+        ("clients", 0o777),  # the folder of the clients file
+        (".", 0o777),  # the one above
+        ("clients/keys.json", 0o666),
+        ("key", 0o666),
+        ("audit", 0o777),
+        ("store.db", 0o666),
+    ],
+)
+def test_production_keeps_nothing_where_everybody_may_write(name: str, mode: int, tmp_path: Path) -> None:
+    (tmp_path / "clients").mkdir()
+    (tmp_path / "audit").mkdir()
+    place = site(tmp_path / "clients", entry(more="screening = false\n"))
+    (tmp_path / "clients" / "store.db").rename(tmp_path / "store.db")
+    (tmp_path / "key").write_bytes(b"k" * 32)
+    settings = {
+        "RLS_CDS_ENVIRONMENT": "production",
+        "RLS_CDS_CLIENTS": str(place.clients),
+        "RLS_CDS_PUBLIC_URL": "https://rls.example.org",
+        "RLS_CDS_STORE": f"sqlite:///{tmp_path}/store.db",
+        "RLS_CDS_AUDIT": str(tmp_path / "audit"),
+        "RLS_CDS_AUDIT_KEY_FILE": str(tmp_path / "key"),
+    }
+    create_app(load_settings(settings))
+    (tmp_path / name).chmod(mode)
+    with pytest.raises(SettingsError, match=r"can be written by everybody, or is in a folder that can"):
+        create_app(load_settings(settings))
+
+
+# The public halves of the keys that the public sandbox signs with, or has signed with.
+SANDBOX_KEYS_PUBLIC = [
+    {
+        "crv": "P-384",
+        "x": "dw_JGR8nB2I6XveNxUOl2qk699ZPLM2nYI5STSdiEl9avAkrm3CkfYMbrrjr8laB",
+        "y": "Sm3mLE-n1zYNla_aiE3cb3nZsL51RbC7ysw3q8aJLxGm-hx79RPMYpITDjp7kgzy",
+    },
+    {
+        "crv": "P-256",
+        "x": "QWI9fI8TcNtdikhVs_M1N_Szb7BOj19etvIKfrQMa9k",
+        "y": "jDkhk_Z2RZZ5L5rN4vd1_i-RJLn3EfEhDcy7iFBg--I",
+    },
+]
+
+
+@pytest.mark.parametrize("key", SANDBOX_KEYS_PUBLIC)
+def test_production_takes_no_key_of_the_sandbox_whatever_it_is_called(
+    key: dict[str, str], tmp_path: Path
+) -> None:
+    place = site(tmp_path, entry(more="screening = false\n"))
+    keys = key_set({"kty": "EC", "kid": "ours", **key}, public_jwk())
+    (tmp_path / "keys.json").write_text(keys, encoding="utf-8")
+    create_app(place.settings)
+    settings = {**PRODUCTION, "RLS_CDS_CLIENTS": str(place.clients), "RLS_CDS_STORE": place.store}
+    with pytest.raises(SettingsError, match="keys_file: a key whose private half is public"):
+        create_app(load_settings(settings | {"RLS_CDS_AUDIT": str(tmp_path)}))
+    assert refused_keys(Settings()) == frozenset()
 
 
 def test_a_file_that_is_gone_when_its_rights_are_read_is_named(tmp_path: Path) -> None:
@@ -234,14 +304,16 @@ def test_trust_has_the_limits_of_the_documentation(tmp_path: Path) -> None:
         ("lifetime_s = 3601", "trust.lifetime_s"),
         ("leeway_s = 61", "trust.leeway_s"),
         ('keys_file = "keys.json"', "trust: name either keys_url or keys_file"),
+        ("", "keys_url: must be an address with a path"),
         ('audience = "ftp://x"', "trust.audience"),
         ('audience = "http://x.example.org"', "trust.audience: must be https"),
         ('tenant = ""', "trust.tenant"),
     ],
 )
 def test_a_wrong_table_trust_is_refused(change: str, reason: str, tmp_path: Path) -> None:
+    text = f"{TRUSTED}{change}\n" if change else TRUSTED.replace("/jwks.json", "/")
     with pytest.raises(SettingsError, match=reason):
-        clients_of(f"{TRUSTED}{change}\n", tmp_path, **STORED)
+        clients_of(text, tmp_path, **STORED)
 
 
 @pytest.mark.parametrize(
@@ -344,3 +416,29 @@ def test_a_target_in_snomed_ct_needs_it_switched_on(setting: str, *, is_taken: b
     with pytest.raises(SettingsError, match=r"line 2: target_code: is not known") as caught:
         clients_of(MAPPED, tmp_path, RLS_CDS_SNOMED=setting)
     assert "line 3" not in str(caught.value)
+
+
+# ------------------------------------------------------------------- development is not half of production
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"RLS_CDS_PUBLIC_URL": "https://rls.example.org"}, "RLS_CDS_PUBLIC_URL must be an http address"),
+        ({"HOST": "0.0.0.0"}, "HOST must be a loopback address"),  # noqa: S104 - what is refused
+    ],
+)
+def test_development_does_not_start_as_if_it_were_production(
+    more: dict[str, str], reason: str, tmp_path: Path
+) -> None:
+    place = site(tmp_path, entry(issuer="https://sandbox.cds-hooks.org"))
+    given = {"CLIENTS": str(place.clients), "PUBLIC_URL": "http://localhost:8080", "STORE": place.store}
+    settings = {f"RLS_CDS_{name}": value for name, value in given.items()}
+    create_app(load_settings(settings))
+    with pytest.raises(SettingsError, match=reason) as caught:
+        create_app(load_settings(settings | more))
+    assert "RLS_CDS_ENVIRONMENT=production" in str(caught.value)
+
+
+@pytest.mark.parametrize(("host", "is_allowed"), [("127.0.0.1", True), ("0.0.0.0", False)])  # noqa: S104 - as above
+def test_an_exposed_service_asks_no_port_of_its_own_machine(host: str, *, is_allowed: bool) -> None:
+    fhir = packaged_profile(Settings(host=host)).fhir
+    assert (fhir.address("http://127.0.0.1:6379/x") is not None) is is_allowed

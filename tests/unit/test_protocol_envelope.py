@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.protocol.envelope import EPIC_FHIR_VERSION, HookRequest, parse_hook_request
+from cds_service.protocol.envelope import (
+    EPIC_FHIR_VERSION,
+    LONGEST_ID,
+    HookRequest,
+    parse_hook_request,
+)
 from cds_service.protocol.errors import BadRequest
 
 CANARY = "Zq7CANARYx"
@@ -114,6 +119,22 @@ def test_any_user_is_taken(user: str) -> None:
 def test_an_optional_field_may_be_null_or_empty(value: object) -> None:
     call = parse(changed(lambda body: body["context"].update(encounterId=value)))
     assert call.encounter_id is None
+
+
+@pytest.mark.parametrize(
+    "name", ["hookInstance", "context.patientId", "context.userId", "context.encounterId"]
+)
+def test_an_identifier_has_a_bounded_length(name: str) -> None:
+    def set_to(body: dict[str, Any], value: str) -> None:
+        holder, _, member = name.rpartition(".")
+        (body[holder] if holder else body)[member] = value
+
+    longest = "é" * LONGEST_ID
+    read = parse(changed(lambda body: set_to(body, longest)))
+    assert longest in {read.hook_instance, read.patient_id, read.user_id, read.encounter_id}
+    with pytest.raises(BadRequest, match=f"^{name} has more than 1024 characters") as caught:
+        parse(changed(lambda body: set_to(body, longest + "x")))
+    assert caught.value.code == "value"
 
 
 def test_an_optional_field_of_another_type_is_refused() -> None:

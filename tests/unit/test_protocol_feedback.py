@@ -1,6 +1,7 @@
 """Feedback as the specification, the public sandbox and Epic send it."""
 
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cds_service.protocol.errors import BadRequest
-from cds_service.protocol.feedback import MAX_COMMENT, FeedbackRequest, parse_feedback
+from cds_service.protocol.feedback import MAX_COMMENT, MAX_ENTRIES, FeedbackRequest, parse_feedback
+from tests.footprint import peak_of
 
 CANARY = "Zq7CANARYx"
 CARD = "4e0a3a1e-3283-4575-ab82-028d55fe2719"
@@ -106,6 +108,47 @@ def test_a_wrong_entry_refuses_the_call_without_repeating_it(entry: object) -> N
     with pytest.raises(BadRequest, match=r"Not as CDS Hooks asks: feedback\.1") as caught:
         parse(accepted(), entry)
     assert CANARY not in str(caught.value)
+
+
+def test_so_many_cards_and_suggestions_are_taken_and_no_more() -> None:
+    many = [{"id": SUGGESTION}] * MAX_ENTRIES
+    assert len(parse(*[accepted(acceptedSuggestions=many)] * MAX_ENTRIES).feedback) == MAX_ENTRIES
+    with pytest.raises(BadRequest, match="more than 100 cards"):
+        parse(*[accepted()] * (MAX_ENTRIES + 1))
+    with pytest.raises(BadRequest, match=r"feedback\.0\.acceptedSuggestions\.$"):
+        parse(accepted(acceptedSuggestions=[*many, {"id": SUGGESTION}]))
+
+
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.mark.parametrize("value", [b"{}", b"0", b"[{}]", b'"x"'])
+@pytest.mark.parametrize("place", [b'{"feedback":[@]}', b'{"feedback":[],"x":[@]}'])
+@pytest.mark.parametrize("size", [MEBIBYTE // 4, 10 * MEBIBYTE])
+def test_a_body_of_many_values_costs_neither_time_nor_memory(value: bytes, place: bytes, size: int) -> None:
+    body = place.replace(b"@", b",".join([value] * (size // (len(value) + 1))))
+    began = time.process_time()
+    with peak_of() as peak:
+        refused = is_refused(body)
+    # A member that nobody knows is passed over, as long as it is small.
+    assert refused is (b'"x"' not in place or size > MEBIBYTE)
+    assert time.process_time() - began < 1
+    assert peak.bytes < 150 * MEBIBYTE
+
+
+def is_refused(body: bytes) -> bool:
+    try:
+        parse_feedback(body)
+    except BadRequest:
+        return True
+    return False
+
+
+def test_a_card_of_many_wrong_suggestions_costs_no_time() -> None:
+    began = time.process_time()
+    with pytest.raises(BadRequest, match="acceptedSuggestions"):
+        parse(accepted(acceptedSuggestions=[{}] * 60_000))
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

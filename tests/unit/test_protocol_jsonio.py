@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cds_service.protocol.errors import BadRequest, NotJson
 from cds_service.protocol.jsonio import (
     MAX_DEPTH,
+    MAX_VALUES,
     Repeated,
     check_json,
     load_checked,
@@ -153,3 +154,12 @@ def test_the_last_of_repeated_members_counts_and_the_repetition_is_kept() -> Non
 
 def test_numbers_of_any_length_are_read() -> None:
     assert load_json(b"[" + b"9" * 5000 + b", 1e999]") == [float("inf"), float("inf")]
+
+
+@pytest.mark.parametrize("unit", [b"0,", b"[],", b'{"a":0},'])
+def test_the_number_of_values_is_bounded(unit: bytes) -> None:
+    marks = sum(map(unit.count, (b",", b"{", b"[")))
+    most = (MAX_VALUES - 1) // marks
+    assert len(load_json(b"[" + unit * most + b"0]")) == most + 1
+    with pytest.raises(NotJson, match="more than 200000 values"):
+        load_json(b"[" + unit * (most + 1) + b"0]")
