@@ -12,19 +12,20 @@ from cds_service.clinical.assessment import (
     Factor,
     Form,
     Indicator,
+    Order,
     Outcome,
     Policy,
     RlsStatus,
     Withheld,
 )
 from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, silent
-from cds_service.clinical.detail import unread_lines, unread_result_lines
+from cds_service.clinical.detail import recent_dose_line, unread_lines, unread_result_lines
 from cds_service.clinical.drug_card import drug_choice, gate_card
 from cds_service.clinical.factors import contributing, find_factors, opening
 from cds_service.clinical.facts import Facts, IronSearch, Presence, Source
 from cds_service.clinical.iron import ferritin_available, is_below
 from cds_service.clinical.iron_card import iron_choice, undecided_choice
-from cds_service.clinical.picture import Picture, build_picture, not_checked
+from cds_service.clinical.picture import Picture, build_picture, is_test_useless, not_checked
 from cds_service.clinical.shown_only import presentation
 from cds_service.clinical.words import deciding, result_values
 from cds_service.knowledge import Knowledge
@@ -47,7 +48,7 @@ def evaluate(facts: Facts, knowledge: Knowledge, *, today: date, policy: Policy)
     if missing:
         return _without_required_data(picture, factors, missing)
     choices = (_switched(choice, policy) for choice in _choices(picture, factors, policy))
-    return _assessment(picture, factors, choices)
+    return _assessment(picture, factors, _each_order_once(choices))
 
 
 def missing_data(picture: Picture) -> tuple[str, ...]:
@@ -103,6 +104,19 @@ def _switched(choice: Choice, policy: Policy) -> Choice:
         return choice
     reason = f"{choice.card.key} is switched off here"
     return silent(reason, {**choice.why_not, choice.card.key: reason})
+
+
+def _each_order_once(choices: Iterable[Choice]) -> list[Choice]:
+    """Return the choices without the orders that an earlier card of the answer already suggests."""
+    found: list[Choice] = []
+    suggested: set[Order] = set()
+    for choice in choices:
+        if choice.card is not None:
+            orders = tuple(order for order in choice.card.orders if order not in suggested)
+            suggested.update(orders)
+            choice = replace(choice, card=replace(choice.card, orders=orders))  # noqa: PLW2901
+        found.append(choice)
+    return found
 
 
 def _on_record(picture: Picture, factors: tuple[Factor, ...]) -> tuple[Choice, ...]:
@@ -183,8 +197,8 @@ def screening_card(picture: Picture, factors: tuple[Factor, ...]) -> CardDecisio
             *(Deciding("factor", f.id) for f in found if not is_low),
         ),
         rules=(CardKey.SCREEN_01.value, "P.screening"),
-        orders=() if picture.iron.pending else FERRITIN_AND_PANEL,
-        lines=tuple(unread_lines(picture)),
+        orders=() if is_test_useless(picture) else FERRITIN_AND_PANEL,
+        lines=(*recent_dose_line(picture), *unread_lines(picture)),
         not_checked=not_checked(picture, is_treatment_named=False),
         factor_ids=tuple(f.id for f in found),
         sources=tuple(s for r in results for s in (r.sources or (r.source,))),

@@ -23,8 +23,7 @@ from cds_service.clinical.findings import (
     result_evidence,
     unknown,
 )
-from cds_service.clinical.iron import is_at_most
-from cds_service.clinical.iron_adult import inflamed_by
+from cds_service.clinical.iron import inflamed_by, is_at_most
 from cds_service.clinical.iron_overload import overload_draft
 from cds_service.clinical.medicines import Taken, with_group
 from cds_service.clinical.patient import State, dialysis_procedure, reduced_filtration
@@ -130,7 +129,7 @@ def _inflamed(picture: Picture) -> Finding:
     ferritin = picture.iron.current_ferritin
     if ferritin is None:
         return unknown("no current ferritin")
-    crp = inflamed_by(picture, ferritin)
+    crp = inflamed_by(picture.iron, ferritin, picture.knowledge)
     if crp is not None:
         return present(result_evidence(ferritin, crp))
     near = picture.iron.crp_near(ferritin, picture.knowledge.days("window.crp"))
@@ -158,8 +157,9 @@ def _allergy(picture: Picture) -> Finding:
 
 
 def _state(state: State) -> Finding:
+    """Return a state with the records that show it, or that deny it outright ("not pregnant")."""
     evidence = (Evidence(s, state.text, state.when, is_possible=state.is_possible) for s in state.sources)
-    return Finding(state.presence, tuple(evidence) if state.is_present else ())
+    return Finding(state.presence, tuple(evidence))
 
 
 def _kidney(picture: Picture) -> Finding:

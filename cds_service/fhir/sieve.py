@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from cds_service.fhir import lean
+from cds_service.fhir.allergies import may_name_reaction
 from cds_service.fhir.answers import LABORATORY_GROUPS, LOINC
 from cds_service.fhir.decoding import UNREADABLE, Head
 from cds_service.fhir.reading import is_switched_off
@@ -146,7 +147,8 @@ class Sieve:
         words = "; ".join(_texts(code))
         if not words:
             return is_switched_off(code, self._terminology)
-        return _FAMILY_WORD in words.lower() or bool(self._terminology.condition_groups_by_text(words))
+        is_told = _FAMILY_WORD in words.lower() or may_name_reaction(words)
+        return is_told or bool(self._terminology.condition_groups_by_text(words))
 
     def _is_known_order(self, code: lean.CodeableConcept) -> bool:
         meanings = [self._meaning(CodeKind.ORDER, coding) for coding in code.coding or ()]

@@ -20,9 +20,10 @@ from cds_service.clinical.facts import (
     Result,
     Source,
 )
+from cds_service.fhir.allergies import substances_of
 from cds_service.fhir.lean import CodeableConcept
 from cds_service.fhir.needs import Item
-from cds_service.fhir.others import order_in_words, substances_of
+from cds_service.fhir.others import order_in_words
 from cds_service.fhir.products import concepts_of
 from cds_service.fhir.reading import STANDARD_SYSTEMS, texts, words_of
 from cds_service.fhir.record import Record

@@ -139,6 +139,7 @@ class CardLibrary:
             "rls": wording["mid"],
             "Rls": wording["start"],
             "on_record": assessment.rls is not RlsStatus.UNKNOWN,
+            "is_plmd": assessment.is_plmd_only,
             "drug_count": len(decision.drugs),
             "ingredients": tuple(drug.ingredient for drug in decision.drugs),
             "lines": frozenset(item.line.value for item in decision.lines),

@@ -38,7 +38,10 @@ class DetailWriter:
         self._citations: Mapping[str, str] = templates.shared["citations"]
         # What depends on the knowledge alone is written once, not for each card.
         self._rule_lines = {i: self._rule(rule, rule.text) for i, rule in knowledge.rules.items()}
-        self._class_lines = {name: self._class(found) for name, found in knowledge.drug_classes.items()}
+        classes = knowledge.drug_classes.items()
+        self._class_lines = {name: self._class(found, found.alternative) for name, found in classes}
+        # What may be taken instead was judged in adults only.
+        self._lines_for_children = {name: self._class(found, "") for name, found in classes}
         self._footers = {awaits: self._footer(awaits_review=awaits) for awaits in (False, True)}
 
     def write(
@@ -120,7 +123,7 @@ class DetailWriter:
         if others:
             yield self._phrase("medicines.more", names=_named(drug.ingredient for drug in others))
         if decision.key is CardKey.DRUG_01:
-            yield from self._classes(decision.drugs)
+            yield from self._classes(decision)
 
     def _medicine(self, drug: DrugItem) -> str:
         remarks = {
@@ -143,15 +146,16 @@ class DetailWriter:
         classes = self._knowledge.drug_classes
         return [classes[group] for group in drug.classes if group in classes]
 
-    def _classes(self, drugs: Iterable[DrugItem]) -> Iterator[str]:
-        found = {c.group: c for drug in drugs for c in self._known_classes(drug)}
-        yield from (self._class_lines[group] for group in found)
+    def _classes(self, decision: CardDecision) -> Iterator[str]:
+        found = {c.group: c for drug in decision.drugs for c in self._known_classes(drug)}
+        written = self._lines_for_children if decision.values.get("child") else self._class_lines
+        yield from (written[group] for group in found)
         tapered = [c.name for c in found.values() if c.taper_caution]
         if tapered:
             yield self._phrase("medicines.taper", names=", ".join(tapered))
 
-    def _class(self, found: DrugClass) -> str:
-        return self._phrase("medicines.class", name=found.name, why=found.why, alternative=found.alternative)
+    def _class(self, found: DrugClass, alternative: str) -> str:
+        return self._phrase("medicines.class", name=found.name, why=found.why, alternative=alternative)
 
     def _factors(self, decision: CardDecision, assessment: Assessment) -> Iterator[str]:
         found = shown_factors(decision, assessment)

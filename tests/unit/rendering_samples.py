@@ -84,6 +84,10 @@ VALUES: Mapping[str, str] = {
     "count": "2",
     "allergy": "Iron dextran",
     "iv_blocked": "",
+    "oral_blocked": "",
+    "is_high": "",
+    "child": "",
+    "other_use": "",
     "fcm_blocked": "",
 }
 SPECIAL: Mapping[CardKey, Mapping[str, str]] = {
