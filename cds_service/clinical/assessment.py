@@ -239,7 +239,8 @@ class Assessment:
 
     `sources` names every resource that decided something (for full validation); `missing` names what
     is required and was not available when the outcome is REQUIRED_DATA_MISSING; `presentation` says whether
-    contributing factors were found.
+    contributing factors were found; `is_child`, that the patient is certainly one, for whom no medicine is
+    named as an alternative.
     """
 
     rls: RlsStatus
@@ -252,6 +253,7 @@ class Assessment:
     missing: tuple[str, ...] = ()
     rls_sources: tuple[Source, ...] = ()
     presentation: str = ""
+    is_child: bool = False
 
 
 @dataclass(frozen=True, slots=True)

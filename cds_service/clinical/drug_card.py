@@ -31,7 +31,6 @@ from cds_service.clinical.medicines import (
     with_group,
 )
 from cds_service.clinical.picture import Picture, is_test_useless
-from cds_service.clinical.timing import AgeClass
 
 # Medicines that block dopamine or empty its stores: what happens in the brain explains them.
 _ANTIDOPAMINERGIC = frozenset(
@@ -62,8 +61,7 @@ def _worsening(picture: Picture) -> CardDecision:
         key=CardKey.DRUG_01,
         indicator=_urgency(picture),
         form=Form.STANDARD,
-        # What would be taken instead was judged in adults only.
-        values={"child": "yes"} if picture.age is AgeClass.CHILD else {},
+        values={},
         deciding=_deciding(picture.flagged),
         rules=(CardKey.DRUG_01.value,),
         lines=tuple(_worsening_lines(picture)),

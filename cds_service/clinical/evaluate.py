@@ -27,6 +27,7 @@ from cds_service.clinical.iron import ferritin_available, is_below
 from cds_service.clinical.iron_card import iron_choice, undecided_choice
 from cds_service.clinical.picture import Picture, build_picture, is_test_useless, not_checked
 from cds_service.clinical.shown_only import presentation
+from cds_service.clinical.timing import AgeClass
 from cds_service.clinical.words import deciding, result_values
 from cds_service.knowledge import Knowledge
 
@@ -211,6 +212,7 @@ def _assessment(picture: Picture, factors: tuple[Factor, ...], choices: Iterable
     return Assessment(
         rls=picture.rls.status,
         is_plmd_only=picture.rls.is_plmd_only,
+        is_child=picture.age is AgeClass.CHILD,
         outcome=Outcome.ANSWERED,
         cards=cards,
         withheld=_withheld(picture, cards, made),

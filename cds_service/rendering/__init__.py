@@ -140,6 +140,7 @@ class CardLibrary:
             "Rls": wording["start"],
             "on_record": assessment.rls is not RlsStatus.UNKNOWN,
             "is_plmd": assessment.is_plmd_only,
+            "is_child": assessment.is_child,
             "drug_count": len(decision.drugs),
             "ingredients": tuple(drug.ingredient for drug in decision.drugs),
             "lines": frozenset(item.line.value for item in decision.lines),

@@ -20,7 +20,7 @@ SHARED_FILES = frozenset({MANIFEST, "shared.toml", "lines.toml", "not_checked.to
 SECTIONS = frozenset({"values", "rule", "options", "missing"})
 OVERRIDES = frozenset({"iron", "drug"})
 VALUES_OF_CARDS = frozenset(
-    {"rls", "Rls", "on_record", "is_plmd", "drug_count", "ingredients", "lines", "windows"}
+    {"rls", "Rls", "on_record", "is_plmd", "is_child", "drug_count", "ingredients", "lines", "windows"}
 )
 """Names that the rendering gives to every string of a card.
 

@@ -86,7 +86,6 @@ VALUES: Mapping[str, str] = {
     "iv_blocked": "",
     "oral_blocked": "",
     "is_high": "",
-    "child": "",
     "other_use": "",
     "fcm_blocked": "",
 }
