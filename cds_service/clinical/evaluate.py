@@ -112,12 +112,16 @@ def _each_order_once(choices: Iterable[Choice]) -> list[Choice]:
     found: list[Choice] = []
     suggested: set[Order] = set()
     for choice in choices:
-        if choice.card is not None:
-            orders = tuple(order for order in choice.card.orders if order not in suggested)
-            suggested.update(orders)
-            choice = replace(choice, card=replace(choice.card, orders=orders))  # noqa: PLW2901
-        found.append(choice)
+        found.append(_without_orders(choice, suggested))
+        suggested.update(choice.card.orders if choice.card is not None else ())
     return found
+
+
+def _without_orders(choice: Choice, orders: set[Order]) -> Choice:
+    if choice.card is None or orders.isdisjoint(choice.card.orders):
+        return choice
+    left = tuple(order for order in choice.card.orders if order not in orders)
+    return replace(choice, card=replace(choice.card, orders=left))
 
 
 def _on_record(picture: Picture, factors: tuple[Factor, ...]) -> tuple[Choice, ...]:
