@@ -8,14 +8,15 @@ from cds_service.fhir.lean import CodeableConcept, Resource
 from cds_service.fhir.needs import Item
 from cds_service.fhir.products import coded_product, products_certainty
 from cds_service.fhir.reading import Reading, label, texts, words_of
+from cds_service.knowledge import Terminology
 
 _REFUTED = frozenset({Verification.REFUTED, Verification.ENTERED_IN_ERROR})
 _IRON_GROUPS = frozenset({"IV_IRON", "ORAL_IRON", "IRON_ANY"})
-_ADVERSE_EFFECT_OF_IRON = "adverse_effect_of_iron"
-_IRON_REACTIONS = _IRON_GROUPS | {_ADVERSE_EFFECT_OF_IRON}
+ADVERSE_EFFECT_OF_IRON = "adverse_effect_of_iron"
+_IRON_REACTIONS = _IRON_GROUPS | {ADVERSE_EFFECT_OF_IRON}
 # A reaction to iron that names no product may have been one to an infusion, or to tablets.
-_BY_VEIN = frozenset({"IV_IRON", _ADVERSE_EFFECT_OF_IRON})
-_BY_MOUTH = frozenset({"ORAL_IRON", "IRON_ANY", _ADVERSE_EFFECT_OF_IRON})
+_BY_VEIN = frozenset({"IV_IRON", ADVERSE_EFFECT_OF_IRON})
+_BY_MOUTH = frozenset({"ORAL_IRON", "IRON_ANY", ADVERSE_EFFECT_OF_IRON})
 _ANAPHYLAXIS = "anaphylaxis_unspecified"
 # Codes of an allergy that do not say to what.
 _ALLERGY_TO_SOMETHING = frozenset({_ANAPHYLAXIS, "drug_allergy_status_other"})
@@ -58,11 +59,6 @@ def read_allergy(item: Item, reading: Reading) -> AllergyFact | None:
     )
 
 
-def may_name_reaction(words: str) -> bool:
-    """Whether the words of a problem may name a reaction to a medicine, of whatever kind."""
-    return _REACTION_WORDS.search(words) is not None
-
-
 def read_allergy_problem(item: Item, reading: Reading) -> AllergyFact | None:
     """Return a reaction to iron that stands on the problem list, by T45.4X5 or by words.
 
@@ -72,10 +68,10 @@ def read_allergy_problem(item: Item, reading: Reading) -> AllergyFact | None:
     concept = resource.code
     if concept is None:
         return None
-    groups = reading.coded_groups(concept) & {_ADVERSE_EFFECT_OF_IRON}
+    groups = reading.coded_groups(concept) & {ADVERSE_EFFECT_OF_IRON}
     certainty = reading.groups_certainty(concept.coding or ())
     if not groups and reading.coded_groups(concept) <= _ALLERGY_TO_SOMETHING:
-        groups, certainty = _named_reaction(concept, reading), Certainty.BY_TEXT
+        groups, certainty = named_reaction(words_of(concept), reading.terminology), Certainty.BY_TEXT
     if not groups or verification(resource.verificationStatus, reading, "Condition") in _REFUTED:
         return None
     return AllergyFact(
@@ -88,14 +84,13 @@ def read_allergy_problem(item: Item, reading: Reading) -> AllergyFact | None:
     )
 
 
-def _named_reaction(concept: CodeableConcept, reading: Reading) -> frozenset[str]:
+def named_reaction(words: str, terminology: Terminology) -> frozenset[str]:
     """Return the groups of the iron medicine to which words tell an allergy of this patient."""
-    words = words_of(concept)
     # "Iron deficiency, allergy to nickel": the iron belongs to a disorder.
-    if not may_name_reaction(words) or reading.text_groups(concept):
+    if _REACTION_WORDS.search(words) is None or terminology.condition_groups_by_text(words):
         return frozenset()
-    lasting = reading.terminology.lasting_words(words)
-    product = reading.terminology.drug_by_text(_REACTION_WORDS.sub(" ", lasting)) if lasting else None
+    lasting = terminology.lasting_words(words)
+    product = terminology.drug_by_text(_REACTION_WORDS.sub(" ", lasting)) if lasting else None
     found = (i.groups for i in product.ingredients) if product is not None else ()
     groups = frozenset().union(*found) & _IRON_GROUPS
     return frozenset({"IV_IRON"}) if groups and _BY_VEIN_WORDS.search(lasting) else groups
