@@ -73,6 +73,7 @@ ADDED_ROWS = (
     added("F11.93", "Opioid use, unspecified with withdrawal", "withdrawal"),
     added("F13.23", "Sedative, hypnotic or anxiolytic dependence with withdrawal", "withdrawal"),
     added("G43", "Migraine", "migraine"),
+    added("G47.09", "Other insomnia", "insomnia"),
     added("Z37", "Outcome of delivery", "delivery_outcome"),
     added("Z39", "Encounter for maternal postpartum care and examination", "delivery_outcome"),
     Row(

@@ -88,6 +88,7 @@ class Line(StrEnum):
     VERY_LOW_FERRITIN = "very-low-ferritin"
     ANAEMIA = "anaemia"
     LOSS_OR_MALABSORPTION = "loss-or-malabsorption"
+    BLOOD_DONOR = "blood-donor"
     RLS_BY_TEXT = "rls-by-text"
     INFLAMMATORY_DISEASE = "inflammatory-disease"
     IRON_OVERLOAD_UNSPECIFIC = "iron-disorder-unspecified"
@@ -95,10 +96,15 @@ class Line(StrEnum):
     MULTIVITAMIN_WITH_IRON = "multivitamin-with-iron"
     ORAL_IRON_MAYBE = "oral-iron-maybe"
     IV_IRON_ALLERGY = "iv-iron-allergy"
+    ORAL_IRON_ALLERGY = "oral-iron-allergy"
+    CRP_HIGH = "crp-high"
+    PREGNANCY_CAUTION = "pregnancy-caution"
+    IRON_UNRELIABLE = "iron-unreliable"
     LOW_PHOSPHATE = "low-phosphate"
     PPI = "ppi"
     DOPAMINERGIC = "dopaminergic"
     PARTIAL_AGONIST = "partial-agonist"
+    AKATHISIA = "akathisia"
     MEDICINES_UNREADABLE = "medicines-unreadable"
     MEDICINES_NOT_READ = "medicines-not-read"
     PROCEDURES_NOT_READ = "procedures-not-read"
@@ -234,7 +240,8 @@ class Assessment:
 
     `sources` names every resource that decided something (for full validation); `missing` names what
     is required and was not available when the outcome is REQUIRED_DATA_MISSING; `presentation` says whether
-    contributing factors were found.
+    contributing factors were found; `is_child`, that the patient is certainly one, for whom no medicine is
+    named as an alternative.
     """
 
     rls: RlsStatus
@@ -247,6 +254,7 @@ class Assessment:
     missing: tuple[str, ...] = ()
     rls_sources: tuple[Source, ...] = ()
     presentation: str = ""
+    is_child: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,22 @@ from cds_service.clinical.facts import ConditionFact, Facts, Need, NeedState, So
 
 _RLS = "rls"
 _PLMD = "plmd"
+# Haemochromatosis does not end: a status of remission only says that it is treated (docs/rules.md R12).
+_LIFELONG = frozenset({"iron_overload"})
+_DENIED = frozenset({Verification.REFUTED, Verification.ENTERED_IN_ERROR})
 
 
 def is_current(condition: ConditionFact, today: date) -> bool:
     """Whether a Condition is on today: active, not refuted, and not ended.
 
-    Any abatement ends it, except one whose day lies after today (docs/rules.md R8.9).
+    Any abatement ends it, except one whose day lies after today (docs/rules.md R8.9); a disorder for life
+    is on whatever its clinical status.
     """
-    if not condition.is_clinically_active:
+    if condition.verification in _DENIED:
         return False
-    if condition.verification in {Verification.REFUTED, Verification.ENTERED_IN_ERROR}:
+    if condition.groups & _LIFELONG:
+        return True
+    if not condition.is_clinically_active:
         return False
     if not condition.has_abatement:
         return True

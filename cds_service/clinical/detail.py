@@ -17,6 +17,7 @@ from cds_service.clinical.facts import (
     Sex,
 )
 from cds_service.clinical.iron import (
+    inflamed_by,
     is_above,
     is_at_least,
     is_at_most,
@@ -53,6 +54,7 @@ _NOTES_WITH_A_LINE = (
     ResultNote.UNKNOWN_COMPARATOR,
     ResultNote.COMPUTED,
 )
+_BLOOD_DONOR = ("Z520", "Z52.0")
 _FERRITIN_LIMITS = (
     "ferritin.symptom.adult",
     "ferritin.treat.adult",
@@ -103,8 +105,18 @@ def _near_threshold(picture: Picture, result: Result) -> Iterator[DetailLine]:
 def _skipped_lines(results: Series, what: str) -> Iterator[DetailLine]:
     if results.newest is None or not results.skipped:
         return
+    yield _skipped_line(results, what)
+
+
+def _skipped_saturation(results: Series) -> Iterator[DetailLine]:
+    """Yield the skipped saturation, also where none can be read: no card is about that alone."""
+    if results.skipped:
+        yield _skipped_line(results, "TSAT")
+
+
+def _skipped_line(results: Series, what: str) -> DetailLine:
     first = results.skipped[0]
-    yield line(
+    return line(
         Line.SKIPPED_RESULT,
         what=what,
         date=date_words(first.when) if first.when else None,
@@ -133,6 +145,7 @@ def tsat_lines(picture: Picture) -> Iterator[DetailLine]:
             value=value_words(old) if old else None,
             date=date_words(old.when) if old else None,
         )
+    yield from _skipped_saturation(picture.iron.tsat)
     if tsat is None and picture.iron.was_not_read(IronSearch.CRP):
         yield line(Line.CRP_NOT_READ)
 
@@ -168,12 +181,49 @@ def cause_lines(picture: Picture, ferritin: Result | None) -> Iterator[DetailLin
     if is_below(ferritin, "ferritin.search_cause", picture.knowledge):
         yield line(Line.VERY_LOW_FERRITIN)
     yield from _anaemia(picture)
-    yield from _first_condition(picture, "iron_loss_or_malabsorption", Line.LOSS_OR_MALABSORPTION)
+    yield from _loss_or_malabsorption(picture)
     yield from _phosphate(picture)
-    to_iv_iron = sorted(a.display for a in picture.facts.allergies if a.is_to_iv_iron)
-    for display in to_iv_iron[:1]:
-        yield line(Line.IV_IRON_ALLERGY, allergy=display)
     yield from _first_medicine(picture, Line.PPI, "PPI", "H2_BLOCKER")
+
+
+def _loss_or_malabsorption(picture: Picture) -> Iterator[DetailLine]:
+    """Yield the first disease; a blood donor has none, and can pause."""
+    found = picture.conditions.of("iron_loss_or_malabsorption")
+    donations = tuple(c for c in found if any(code.startswith(_BLOOD_DONOR) for code in c.icd10_codes))
+    for condition in _by_text(tuple(c for c in found if c not in donations))[:1]:
+        yield line(Line.LOSS_OR_MALABSORPTION, condition=condition.display)
+    if donations:
+        yield line(Line.BLOOD_DONOR)
+
+
+def allergy_lines(picture: Picture) -> Iterator[DetailLine]:
+    """Yield the allergies to iron by vein and by mouth, on every card that names a treatment with iron."""
+    allergies = picture.facts.allergies
+    kinds = (
+        (Line.IV_IRON_ALLERGY, sorted(a.display for a in allergies if a.is_to_iv_iron)),
+        (Line.ORAL_IRON_ALLERGY, sorted(a.display for a in allergies if a.is_to_oral_iron)),
+    )
+    for kind, displays in kinds:
+        for display in displays[:1]:
+            yield line(kind, allergy=display)
+
+
+def caution_lines(picture: Picture) -> Iterator[DetailLine]:
+    """Yield what delays iron by vein: inflammation near the ferritin, and pregnancy on dialysis."""
+    ferritin = picture.iron.current_ferritin
+    crp = inflamed_by(picture.iron, ferritin, picture.knowledge) if ferritin is not None else None
+    if crp is not None:
+        yield line(Line.CRP_HIGH, **result_values(crp, "value"))
+    # The cards of pregnancy say it themselves; kidney failure comes before pregnancy.
+    if picture.group == "esrd" and picture.pregnancy.is_present:
+        yield line(Line.PREGNANCY_CAUTION)
+
+
+def recent_dose_line(picture: Picture) -> Iterator[DetailLine]:
+    """Yield in the weeks after iron by vein why no iron test is suggested."""
+    dose, due = picture.iron.dose, picture.iron.reliable_from
+    if dose is not None and due is not None:
+        yield line(Line.IRON_UNRELIABLE, date=date_words(dose.day), due=date_words(due))
 
 
 def _phosphate(picture: Picture) -> Iterator[DetailLine]:

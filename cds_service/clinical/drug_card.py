@@ -14,7 +14,13 @@ from cds_service.clinical.assessment import (
     RlsStatus,
 )
 from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, silent
-from cds_service.clinical.detail import diagnosis_lines, ferritin_high_line, line, unread_lines
+from cds_service.clinical.detail import (
+    diagnosis_lines,
+    ferritin_high_line,
+    line,
+    recent_dose_line,
+    unread_lines,
+)
 from cds_service.clinical.factors import dopaminergic, proxy_drugs
 from cds_service.clinical.facts import Need, PartialDate
 from cds_service.clinical.medicines import (
@@ -24,7 +30,7 @@ from cds_service.clinical.medicines import (
     drug_item,
     with_group,
 )
-from cds_service.clinical.picture import Picture
+from cds_service.clinical.picture import Picture, is_test_useless
 
 # Medicines that block dopamine or empty its stores: what happens in the brain explains them.
 _ANTIDOPAMINERGIC = frozenset(
@@ -91,6 +97,8 @@ def _worsening_lines(picture: Picture) -> list[DetailLine]:
         lines += _parkinson_lines(picture) if found else ()
     partial = with_group(picture.medicines, "ANTIPSYCH_PARTIAL_AGONIST")
     lines += [line(Line.PARTIAL_AGONIST, drug=m.name) for m in partial]
+    akathisia = sorted(c.display for c in picture.conditions.of("mimic_akathisia"))
+    lines += [line(Line.AKATHISIA, condition=display) for display in akathisia[:1]]
     lines += diagnosis_lines(picture)
     lines += ferritin_high_line(picture)
     lines += unread_lines(picture)
@@ -113,6 +121,8 @@ def _augmentation(picture: Picture) -> CardDecision | str:
     days = (picture.today - begin.earliest).days if begin else None
     is_long = days is not None and days > picture.knowledge.days("window.dopaminergic.long")
     values = {"days": str(days)} if is_long else {}
+    if picture.conditions.has("hyperprolactinaemia"):
+        values["other_use"] = "yes"
     is_certain = picture.is_answered(Need.CONDITIONS)
     has_current = picture.iron.current_ferritin is not None and picture.iron.current_tsat is not None
     return CardDecision(
@@ -122,11 +132,12 @@ def _augmentation(picture: Picture) -> CardDecision | str:
         values=values | dose,
         deciding=tuple(Deciding("medicine", m.name) for m in found),
         rules=(CardKey.DA_01.value,),
-        orders=() if has_current or picture.iron.pending else FERRITIN_AND_PANEL,
+        orders=() if has_current or is_test_useless(picture) else FERRITIN_AND_PANEL,
         lines=(
             *diagnosis_lines(picture),
             line(Line.DOPAMINE_PATHWAY),
             *ferritin_high_line(picture),
+            *recent_dose_line(picture),
             *_parkinson_lines(picture),
             *unread_lines(picture),
         ),

@@ -12,20 +12,22 @@ from cds_service.clinical.assessment import (
     Factor,
     Form,
     Indicator,
+    Order,
     Outcome,
     Policy,
     RlsStatus,
     Withheld,
 )
 from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, silent
-from cds_service.clinical.detail import unread_lines, unread_result_lines
+from cds_service.clinical.detail import recent_dose_line, unread_lines, unread_result_lines
 from cds_service.clinical.drug_card import drug_choice, gate_card
 from cds_service.clinical.factors import contributing, find_factors, opening
 from cds_service.clinical.facts import Facts, IronSearch, Presence, Source
 from cds_service.clinical.iron import ferritin_available, is_below
 from cds_service.clinical.iron_card import iron_choice, undecided_choice
-from cds_service.clinical.picture import Picture, build_picture, not_checked
+from cds_service.clinical.picture import Picture, build_picture, is_test_useless, not_checked
 from cds_service.clinical.shown_only import presentation
+from cds_service.clinical.timing import AgeClass
 from cds_service.clinical.words import deciding, result_values
 from cds_service.knowledge import Knowledge
 
@@ -47,7 +49,7 @@ def evaluate(facts: Facts, knowledge: Knowledge, *, today: date, policy: Policy)
     if missing:
         return _without_required_data(picture, factors, missing)
     choices = (_switched(choice, policy) for choice in _choices(picture, factors, policy))
-    return _assessment(picture, factors, choices)
+    return _assessment(picture, factors, _each_order_once(choices))
 
 
 def missing_data(picture: Picture) -> tuple[str, ...]:
@@ -103,6 +105,23 @@ def _switched(choice: Choice, policy: Policy) -> Choice:
         return choice
     reason = f"{choice.card.key} is switched off here"
     return silent(reason, {**choice.why_not, choice.card.key: reason})
+
+
+def _each_order_once(choices: Iterable[Choice]) -> list[Choice]:
+    """Return the choices without the orders that an earlier card of the answer already suggests."""
+    found: list[Choice] = []
+    suggested: set[Order] = set()
+    for choice in choices:
+        found.append(_without_orders(choice, suggested))
+        suggested.update(choice.card.orders if choice.card is not None else ())
+    return found
+
+
+def _without_orders(choice: Choice, orders: set[Order]) -> Choice:
+    if choice.card is None or orders.isdisjoint(choice.card.orders):
+        return choice
+    left = tuple(order for order in choice.card.orders if order not in orders)
+    return replace(choice, card=replace(choice.card, orders=left))
 
 
 def _on_record(picture: Picture, factors: tuple[Factor, ...]) -> tuple[Choice, ...]:
@@ -183,8 +202,8 @@ def screening_card(picture: Picture, factors: tuple[Factor, ...]) -> CardDecisio
             *(Deciding("factor", f.id) for f in found if not is_low),
         ),
         rules=(CardKey.SCREEN_01.value, "P.screening"),
-        orders=() if picture.iron.pending else FERRITIN_AND_PANEL,
-        lines=tuple(unread_lines(picture)),
+        orders=() if is_test_useless(picture) else FERRITIN_AND_PANEL,
+        lines=(*recent_dose_line(picture), *unread_lines(picture)),
         not_checked=not_checked(picture, is_treatment_named=False),
         factor_ids=tuple(f.id for f in found),
         sources=tuple(s for r in results for s in (r.sources or (r.source,))),
@@ -197,6 +216,7 @@ def _assessment(picture: Picture, factors: tuple[Factor, ...], choices: Iterable
     return Assessment(
         rls=picture.rls.status,
         is_plmd_only=picture.rls.is_plmd_only,
+        is_child=picture.age is AgeClass.CHILD,
         outcome=Outcome.ANSWERED,
         cards=cards,
         withheld=_withheld(picture, cards, made),

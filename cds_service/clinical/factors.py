@@ -23,8 +23,7 @@ from cds_service.clinical.findings import (
     unknown,
     unread,
 )
-from cds_service.clinical.iron import BAND_IDS, BAND_OF_KIDNEY_FAILURE, is_at_most
-from cds_service.clinical.iron_adult import inflamed_by
+from cds_service.clinical.iron import BAND_IDS, BAND_OF_KIDNEY_FAILURE, inflamed_by, is_at_most
 from cds_service.clinical.iron_overload import overload_draft
 from cds_service.clinical.medicines import Taken, with_group
 from cds_service.clinical.patient import (
@@ -138,7 +137,7 @@ def _inflamed(picture: Picture) -> Finding:
     ferritin = picture.iron.current_ferritin
     if ferritin is None:
         return unknown("no current ferritin")
-    crp = inflamed_by(picture, ferritin)
+    crp = inflamed_by(picture.iron, ferritin, picture.knowledge)
     if crp is not None:
         return present(result_evidence(ferritin, crp))
     near = picture.iron.crp_near(ferritin, picture.knowledge.days("window.crp"))
@@ -167,11 +166,12 @@ def _allergy(picture: Picture) -> Finding:
 
 
 def _state(picture: Picture, state: State, reason: str = "") -> Finding:
-    """Return a state of the patient as a factor; `reason` says why it is open."""
-    if not state.is_present:
-        return Finding(state.presence, reason=reason if state.presence is Presence.UNKNOWN else "")
+    """Return a state of the patient with the records that show it, or that deny it outright ("not pregnant").
+
+    `reason` says why it is open.
+    """
     in_words = {c.source for c in picture.facts.conditions if c.certainty is Certainty.BY_TEXT}
-    evidence = (
+    evidence = tuple(
         Evidence(
             source,
             state.text,
@@ -181,7 +181,7 @@ def _state(picture: Picture, state: State, reason: str = "") -> Finding:
         )
         for source in state.sources
     )
-    return present(evidence)
+    return Finding(state.presence, evidence, reason=reason if state.presence is Presence.UNKNOWN else "")
 
 
 def _pregnancy(picture: Picture) -> Finding:

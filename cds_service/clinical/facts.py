@@ -138,6 +138,7 @@ class Unreadable(StrEnum):
     UNIT_MISSING = "unit missing"
     NOT_A_NUMBER = "not a number"
     IMPLAUSIBLE = "implausible value"
+    FRACTION = "probably a fraction"
     INVALID_RESOURCE = "record entry not valid"
 
 
@@ -313,14 +314,16 @@ class DeviceFact:
 
 @dataclass(frozen=True, slots=True)
 class AllergyFact:
-    """One active, not refuted AllergyIntolerance to an iron medicine.
+    """One allergy or reaction to an iron medicine that stands, of the allergy list or the problem list.
 
-    `is_to_iv_iron`: to one that is given by vein, or an adverse reaction to iron that names no product.
+    `is_to_iv_iron`: to one that is given by vein; `is_to_oral_iron`: to one that is swallowed, or to iron
+    without more. A reaction to iron that names no product is both.
     """
 
     source: Source
     display: str
     is_to_iv_iron: bool
+    is_to_oral_iron: bool = False
     is_high_criticality: bool = False
     names_anaphylaxis: bool = False
     certainty: Certainty = Certainty.CODED

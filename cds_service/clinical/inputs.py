@@ -7,6 +7,7 @@ from cds_service.clinical.assessment import Evidence, Factor, Policy
 from cds_service.clinical.conditions import is_possible
 from cds_service.clinical.factors import dopaminergic, opening, proxy_drugs
 from cds_service.clinical.facts import (
+    AllergyFact,
     IronSearch,
     Need,
     NeedState,
@@ -165,10 +166,10 @@ def _awaited(situation: Situation) -> Reading:
     return Reading(Presence.ABSENT if is_read else Presence.UNKNOWN)
 
 
-def _allergy(situation: Situation) -> Reading:
+def _allergy(situation: Situation, applies: Callable[[AllergyFact], bool]) -> Reading:
     facts = situation.picture.facts
     found = tuple(
-        Evidence(one.source, one.display, None, one.certainty) for one in facts.allergies if one.is_to_iv_iron
+        Evidence(one.source, one.display, None, one.certainty) for one in facts.allergies if applies(one)
     )
     if found:
         return Reading(Presence.PRESENT, f"{len(found)} on record", found)
@@ -217,7 +218,8 @@ INPUTS: Mapping[str, Callable[[Situation], Reading]] = {
     "iron test awaited": _awaited,
     "pregnancy": lambda s: _state(s.picture.pregnancy),
     "kidney failure": lambda s: _state(s.picture.esrd),
-    "allergy to iron by vein": _allergy,
+    "allergy to iron by vein": lambda s: _allergy(s, lambda one: one.is_to_iv_iron),
+    "allergy to iron by mouth": lambda s: _allergy(s, lambda one: one.is_to_oral_iron),
     "low phosphate": _low_phosphate,
     "flagged medicines": lambda s: _medicines(s, (taken for taken, _ in s.picture.flagged)),
     "dopaminergic medicines": lambda s: _medicines(s, dopaminergic(s.picture)),

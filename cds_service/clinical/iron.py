@@ -45,7 +45,8 @@ class IronPicture:
 
     `all_*` leaves out only what an IV dose falsifies and serves IRON-14; `ferritin` and `tsat` are what
     every other card judges. `window` is the number of days for which a result is current in the
-    patient's group.
+    patient's group. `reliable_from` is the day from which ferritin and TSAT can be trusted again, set in the
+    weeks after an IV dose only.
     """
 
     today: date
@@ -60,6 +61,7 @@ class IronPicture:
     pending_orders: tuple[Source, ...]
     pending_results: tuple[Source, ...]
     searches: dict[IronSearch, NeedState]
+    reliable_from: date | None
 
     @property
     def dose(self) -> IntravenousDose | None:
@@ -123,7 +125,14 @@ def iron_picture(
         pending_orders=_pending_orders(facts, knowledge, today),
         pending_results=_pending_results(facts, knowledge, today),
         searches=dict(facts.iron_searches),
+        reliable_from=_reliable_from(dose, unreliable, today),
     )
+
+
+def _reliable_from(dose: IntravenousDose | None, unreliable: int, today: date) -> date | None:
+    if dose is None or (today - dose.day).days > unreliable:
+        return None
+    return add_days(dose.day, unreliable + 1)
 
 
 def _judged_from(dose: IntravenousDose | None, knowledge: Knowledge, today: date) -> date | None:
@@ -205,6 +214,12 @@ def rests_on_unknown_status(*results: Result | None) -> bool:
     return any(r is not None and r.status is ResultStatus.UNKNOWN for r in results)
 
 
+def inflamed_by(picture: IronPicture, ferritin: Result, knowledge: Knowledge) -> Result | None:
+    """Return the CRP above the limit that was drawn near a ferritin, None without one."""
+    crp = picture.crp_near(ferritin, knowledge.days("window.crp"))
+    return crp if is_above(crp, "crp.inflamed", knowledge) else None
+
+
 BAND_OF_KIDNEY_FAILURE = "iron.low.esrd"
 BAND_IDS = frozenset(
     {
@@ -219,8 +234,13 @@ BAND_IDS = frozenset(
 """The ids of docs/rules.md R9.1 that results set."""
 
 
-def bands(picture: IronPicture, age: AgeClass, *, is_esrd: bool, knowledge: Knowledge) -> dict[str, Presence]:
-    """Return what current results say of each band of the patient's group; other bands are left out."""
+def bands(
+    picture: IronPicture, age: AgeClass, *, is_esrd: bool, is_pregnant: bool, knowledge: Knowledge
+) -> dict[str, Presence]:
+    """Return what current results say of each band of the patient's group; other bands are left out.
+
+    As for the cards, pregnancy comes before the age: the limits of adults apply.
+    """
     ids: dict[str, Presence] = {}
     ferritin = value_of(picture.current_ferritin)
     tsat = value_of(picture.current_tsat)
@@ -229,15 +249,16 @@ def bands(picture: IronPicture, age: AgeClass, *, is_esrd: bool, knowledge: Know
             _below(ferritin, "ferritin.treat.esrd", knowledge), _below(tsat, "tsat.low", knowledge)
         )
         return ids
-    if age is AgeClass.CHILD:
+    if age is AgeClass.CHILD and not is_pregnant:
         ids["iron.low"] = _below(ferritin, "ferritin.treat.child", knowledge)
         ids["iron.adequate"] = _not(ids["iron.low"])
         return ids
     tsat_low = _below(tsat, "tsat.low", knowledge)
     low = _at_most(ferritin, "ferritin.treat.adult", knowledge)
     up_to_100 = _at_most(ferritin, "ferritin.iv.adult", knowledge)
+    is_age_open = age.is_open and not is_pregnant
     ids["tsat.low"] = tsat_low
-    ids["iron.low"] = _low_at_any_age(ferritin, low, knowledge) if age.is_open else low
+    ids["iron.low"] = _low_at_any_age(ferritin, low, knowledge) if is_age_open else low
     ids["iron.borderline"] = _both(_not(low), up_to_100)
     ids["iron.discordant"] = _both(_not(up_to_100), tsat_low)
     # Above 100 is adequate unless a saturation says otherwise, so one that is not known does not matter.

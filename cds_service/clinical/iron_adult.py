@@ -6,7 +6,7 @@ from cds_service.clinical.assessment import CardKey, Deciding, DetailLine, Form,
 from cds_service.clinical.choice import FERRITIN_AND_PANEL, Choice, Draft, silent
 from cds_service.clinical.detail import assay_line, line
 from cds_service.clinical.facts import IronSearch, Result, Unreadable
-from cds_service.clinical.iron import is_above, is_at_least, is_at_most, is_below
+from cds_service.clinical.iron import inflamed_by, is_above, is_at_least, is_at_most, is_below
 from cds_service.clinical.picture import Picture
 from cds_service.clinical.words import age_words, date_words, deciding, result_values
 
@@ -186,17 +186,11 @@ def _crp(picture: Picture, ferritin: Result) -> Result | None:
     return picture.iron.crp_near(ferritin, picture.knowledge.days("window.crp"))
 
 
-def inflamed_by(picture: Picture, ferritin: Result) -> Result | None:
-    """Return the CRP above the limit that was drawn near a ferritin, None without one."""
-    crp = _crp(picture, ferritin)
-    return crp if crp is not None and is_above(crp, "crp.inflamed", picture.knowledge) else None
-
-
 def _inflamed(picture: Picture, ferritin: Result) -> Draft | None:
     knowledge = picture.knowledge
     # A saturation that could not be read may exist: asking for it would rest on a failure.
     is_tsat_open = picture.iron.current_tsat is None and not picture.iron.was_not_read(IronSearch.TSAT)
-    crp = inflamed_by(picture, ferritin)
+    crp = inflamed_by(picture.iron, ferritin, knowledge)
     is_in_band = is_above(ferritin, "ferritin.treat.adult", knowledge) and is_at_most(
         ferritin, "ferritin.studied_upper", knowledge
     )

@@ -5,10 +5,13 @@ from dataclasses import replace
 from cds_service.clinical.assessment import CardDecision, CardKey, Form, Indicator, Line
 from cds_service.clinical.choice import Choice, Draft, finish, silent
 from cds_service.clinical.detail import (
+    allergy_lines,
     cause_lines,
+    caution_lines,
     context_lines,
     diagnosis_lines,
     ferritin_lines,
+    recent_dose_line,
     tsat_lines,
     tsat_notes,
     unread_lines,
@@ -20,7 +23,7 @@ from cds_service.clinical.iron_groups import child_draft, kidney_draft, pregnanc
 from cds_service.clinical.iron_overload import overload_draft, overload_reason
 from cds_service.clinical.iron_treatment import treatment_choice
 from cds_service.clinical.metabolic import low_phosphate
-from cds_service.clinical.picture import Picture, not_checked
+from cds_service.clinical.picture import Picture, is_test_useless, not_checked
 from cds_service.clinical.timing import AgeClass
 from cds_service.clinical.words import deciding, result_values
 
@@ -72,19 +75,24 @@ def _finished(picture: Picture, draft: Draft, factor_ids: tuple[str, ...]) -> Ca
         lines += tsat_notes(picture)
     if draft.is_treatment_named:
         lines += cause_lines(picture, ferritin)
+        lines += caution_lines(picture)
+    if draft.is_treatment_named or draft.key is CardKey.IRON_12:
+        lines += allergy_lines(picture)
+    lines += recent_dose_line(picture)
     lines += diagnosis_lines(picture)
     lines += context_lines(picture)
     lines += unread_lines(picture)
     unchecked = not_checked(picture, is_treatment_named=draft.is_treatment_named)
     values = {**draft.values, **_blocked(picture)} if draft.is_treatment_named else draft.values
-    due = replace(draft, values=values, orders=() if picture.iron.pending else draft.orders)
+    due = replace(draft, values=values, orders=() if is_test_useless(picture) else draft.orders)
     return finish(due, lines=lines, not_checked=unchecked, factor_ids=factor_ids)
 
 
 def _blocked(picture: Picture) -> dict[str, str]:
-    """Return what forbids to suggest iron by vein, or ferric carboxymaltose, to this patient."""
+    """Return what forbids to suggest iron by vein or by mouth, or ferric carboxymaltose, to this patient."""
     found = {
         "iv_blocked": any(a.is_to_iv_iron for a in picture.facts.allergies),
+        "oral_blocked": any(a.is_to_oral_iron for a in picture.facts.allergies),
         "fcm_blocked": picture.conditions.has("hypophosphataemia") or low_phosphate(picture) is not None,
     }
     return {name: "yes" for name, applies in found.items() if applies}

@@ -148,7 +148,7 @@ def pregnancy_draft(picture: Picture) -> Draft | Choice:
     ferritin = _ferritin_side(picture, "ferritin.treat.adult", is_limit_low=True)
     tsat = _tsat_side(picture)
     if ferritin.is_low or tsat.is_low:
-        return _pregnant_low(ferritin, tsat)
+        return _pregnant_low(picture, ferritin, tsat)
     if ferritin.why is None:
         return silent("the current ferritin is above 75 ng/mL and no low TSAT is known")
     form, values = _group_missing(picture, ferritin)
@@ -165,9 +165,11 @@ def pregnancy_draft(picture: Picture) -> Draft | Choice:
     )
 
 
-def _pregnant_low(ferritin: Side, tsat: Side) -> Draft:
+def _pregnant_low(picture: Picture, ferritin: Side, tsat: Side) -> Draft:
     low_tsat = tsat if tsat.is_low else None
     current = ferritin if ferritin.why is None else None
+    # A low saturation despite such a ferritin asks for advice first, as it does outside pregnancy (IRON-11).
+    is_is_high = current is not None and is_above(current.result, "ferritin.iv.adult", picture.knowledge)
     named = _named_low(ferritin, tsat)
     results = tuple(result for _, result in named)
     # Each low value suffices alone, so one of known status warns whatever the other one's status is.
@@ -176,7 +178,7 @@ def _pregnant_low(ferritin: Side, tsat: Side) -> Draft:
         CardKey.IRON_08,
         Indicator.WARNING,
         Form.STANDARD if ferritin.is_low else Form.PARTIAL,
-        _side_values(current, low_tsat),
+        _side_values(current, low_tsat) | ({"is_high": "yes"} if is_is_high else {}),
         tuple(deciding(*pair) for pair in named),
         results=known or results,
         orders=FERRITIN_AND_PANEL,

@@ -21,8 +21,22 @@ def _common(picture: Picture, what: str) -> dict[str, str]:
     values = {"what": what}
     if picture.esrd.is_present:
         values["group"] = "esrd"
-    if picture.iron.oral:
+    if picture.iron.oral or with_group(picture.medicines, "IV_IRON"):
         values["on_iron"] = "yes"
+    return values | _shown_results(picture)
+
+
+def _shown_results(picture: Picture) -> dict[str, str]:
+    """Return the ferritin and saturation of the last year, and the CRP drawn near that ferritin."""
+    ferritin = _recent(picture, picture.iron.all_ferritin.newest)
+    tsat = _recent(picture, picture.iron.all_tsat.newest)
+    days = picture.knowledge.days("window.crp")
+    crp = picture.iron.crp_near(ferritin, days) if ferritin is not None else None
+    found = (("value", ferritin), ("tsat", tsat), ("crp", crp))
+    values: dict[str, str] = {}
+    for name, result in found:
+        if result is not None:
+            values |= result_values(result, name)
     return values
 
 
@@ -67,15 +81,11 @@ def _by_saturation(picture: Picture) -> Draft | None:
     tsat = _recent(picture, picture.iron.all_tsat.newest)
     if tsat is None or not is_above(tsat, "tsat.high", picture.knowledge):
         return None
-    ferritin = _recent(picture, picture.iron.all_ferritin.newest)
-    values = _common(picture, "tsat") | result_values(tsat, "tsat")
-    if ferritin is not None:
-        values |= result_values(ferritin, "value")
     return Draft(
         CardKey.IRON_14,
         Indicator.WARNING,
         Form.STANDARD,
-        values,
+        _common(picture, "tsat"),
         (deciding("transferrin saturation", tsat),),
         results=(tsat,),
         orders=FERRITIN_AND_PANEL,
@@ -86,18 +96,19 @@ def _by_ferritin(picture: Picture) -> Draft | None:
     ferritin = _recent(picture, picture.iron.all_ferritin.newest)
     if ferritin is None:
         return None
-    decides = _decides_in_kidney_failure if picture.esrd.is_present else _decides_alone
+    is_esrd = picture.esrd.is_present
+    decides = _decides_in_kidney_failure if is_esrd else _decides_alone
     if not decides(picture, ferritin):
         return None
     return Draft(
         CardKey.IRON_14,
         Indicator.INFO,
         Form.STANDARD,
-        _common(picture, "ferritin") | result_values(ferritin, "value"),
+        _common(picture, "ferritin"),
         (deciding("ferritin", ferritin),),
         results=(ferritin,),
         orders=FERRITIN_AND_PANEL,
-        rules=("P.overload.ferritin",),
+        rules=("P.overload.ferritin.esrd" if is_esrd else "P.overload.ferritin",),
     )
 
 

@@ -38,6 +38,9 @@ _DIALYSIS_CONDITIONS = ("esrd_on_dialysis", "dialysis")
 _PREGNANT_CATEGORIES = (("O09", "O79"), ("O94", "O9A"))
 _DELIVERY_CATEGORIES = ("O80", "O81", "O82", "Z37", "Z39")
 _DELIVERY = "delivery_outcome"
+# Ectopic and molar pregnancy, abortion and its complications: the pregnancy is over without a birth.
+_ABORTIVE_CATEGORIES = ("O00", "O01", "O02", "O03", "O04", "O05", "O06", "O07", "O08")
+_ENDING_CATEGORIES = (*_DELIVERY_CATEGORIES, *_ABORTIVE_CATEGORIES)
 _PUERPERIUM_CATEGORIES = (*_DELIVERY_CATEGORIES, "O85", "O86", "O87", "O88", "O89", "O90", "O91", "O92")
 
 
@@ -102,17 +105,19 @@ def _condition_state(conditions: list[ConditionFact]) -> State:
 
 
 def pregnancy(facts: Facts, conditions: CurrentConditions, knowledge: Knowledge, today: date) -> State:
-    """Return whether the patient is pregnant today (docs/rules.md R9.3): status, due date, then diagnoses."""
+    """Return whether the patient is pregnant today (docs/rules.md R9.3): status, due date, then diagnoses.
+
+    A delivery or an abortive outcome dated later ends what each of them says.
+    """
     if not can_be_pregnant(facts, knowledge, today):
         return State(Presence.ABSENT)
     status = _pregnancy_status(facts, today, knowledge.days("window.pregnancy.status"))
-    if status is not None:
-        is_pregnant = _PREGNANCY in status.code
-        presence = Presence.PRESENT if is_pregnant else Presence.ABSENT
-        return State(presence, (status.source,), status.shown, status.when)
+    if status is not None and _PREGNANCY not in status.code:
+        return State(Presence.ABSENT, (status.source,), status.shown or "not pregnant", status.when)
     due = _due_date(facts, today, knowledge.days("window.pregnancy.edd_ahead"))
-    if due is not None and not _has_delivered_since(facts, due.when):
-        return State(Presence.PRESENT, (due.source,), due.shown, due.when)
+    for told in (status, due):
+        if told is not None and not _has_ended_since(facts, told.when):
+            return State(Presence.PRESENT, (told.source,), told.shown or "pregnant", told.when)
     coded = _pregnancy_conditions(facts, conditions, today, knowledge.days("window.pregnancy.code"))
     if coded:
         return _condition_state(coded)
@@ -159,7 +164,7 @@ def _pregnancy_conditions(
         day = _day_of(condition)
         if day is None or not _names_pregnancy(condition) or not 0 <= days_since(day, today) <= days:
             continue
-        if not _has_delivered_since(facts, day):
+        if not _has_ended_since(facts, day):
             found.append(condition)
     return found
 
@@ -183,11 +188,11 @@ def _has_category(condition: ConditionFact, categories: tuple[str, ...]) -> bool
     return any(code[:3] in categories for code in condition.icd10_codes)
 
 
-def _has_delivered_since(facts: Facts, day: PartialDate | None) -> bool:
-    """Whether a delivery or postpartum entry is dated later than `day` (any entry, if that is undated)."""
+def _has_ended_since(facts: Facts, day: PartialDate | None) -> bool:
+    """Whether a delivery or an abortive outcome is dated later than `day` (any one, if that is undated)."""
     for condition in facts.conditions:
         entry = _day_of(condition)
-        if entry is None or not _has_category(condition, _DELIVERY_CATEGORIES):
+        if entry is None or not _has_category(condition, _ENDING_CATEGORIES):
             continue
         if day is None or entry.earliest > day.earliest:
             return True

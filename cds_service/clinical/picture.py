@@ -93,7 +93,7 @@ def build_picture(facts: Facts, knowledge: Knowledge, today: date) -> Picture:
         pregnancy=pregnant,
         postpartum=postpartum(facts, knowledge, today, is_pregnant=pregnant.is_present),
         iron=iron,
-        bands=bands(iron, age, is_esrd=esrd.is_present, knowledge=knowledge),
+        bands=bands(iron, age, is_esrd=esrd.is_present, is_pregnant=pregnant.is_present, knowledge=knowledge),
     )
 
 
@@ -101,6 +101,11 @@ def _window(knowledge: Knowledge, *, is_esrd: bool, is_pregnant: bool) -> int:
     if is_esrd:
         return knowledge.days("window.result.esrd")
     return knowledge.days("window.result.pregnant" if is_pregnant else "window.result")
+
+
+def is_test_useless(picture: Picture) -> bool:
+    """Whether no card suggests an iron test: one is on its way, or IV iron makes it unreliable for now."""
+    return bool(picture.iron.pending) or picture.iron.reliable_from is not None
 
 
 def not_checked(picture: Picture, *, is_treatment_named: bool) -> tuple[NotChecked, ...]:

@@ -20,6 +20,7 @@ from cds_service.clinical.facts import (
     PatientFact,
     Result,
 )
+from cds_service.fhir.allergies import read_allergy, read_allergy_problem
 from cds_service.fhir.conditions import read_condition
 from cds_service.fhir.devices import DeviceReader
 from cds_service.fhir.medicines import MedicineReader
@@ -27,7 +28,6 @@ from cds_service.fhir.needs import Item, NeedsTable
 from cds_service.fhir.observations import ObservationReader
 from cds_service.fhir.others import (
     is_replaced,
-    read_allergy,
     read_family,
     read_order,
     read_patient,
@@ -69,7 +69,10 @@ def extract_facts(table: NeedsTable, *, knowledge: Knowledge, zone: ZoneInfo, to
         medicines=named,
         procedures=_each(read_procedure, table.items("Procedure"), reading),
         devices=tuple(_devices(table, reading)),
-        allergies=_each(read_allergy, table.items("AllergyIntolerance"), reading),
+        allergies=(
+            *_each(read_allergy, table.items("AllergyIntolerance"), reading),
+            *_each(read_allergy_problem, table.items("Condition"), reading),
+        ),
         orders=_each(read_order, table.items("ServiceRequest"), reading),
         family=tuple(one for one in family if not one.is_denied),
         family_denials=tuple(one for one in family if one.is_denied),

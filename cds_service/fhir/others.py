@@ -1,11 +1,10 @@
-"""The patient, procedures, allergies to iron, pending iron orders and family histories as facts."""
+"""The patient, procedures, pending iron orders and family histories as facts."""
 
 import re
 
 import msgspec
 
 from cds_service.clinical.facts import (
-    AllergyFact,
     Certainty,
     FamilyFact,
     IssueKind,
@@ -13,30 +12,20 @@ from cds_service.clinical.facts import (
     PatientFact,
     ProcedureFact,
     Sex,
-    Verification,
 )
-from cds_service.fhir.conditions import is_active, verification
 from cds_service.fhir.decoding import UNREADABLE
 from cds_service.fhir.lean import CodeableConcept, Coding, Resource
 from cds_service.fhir.needs import Item
-from cds_service.fhir.products import coded_product, products_certainty
-from cds_service.fhir.reading import STANDARD_SYSTEMS, Reading, codes_of, label, texts, words_of
+from cds_service.fhir.reading import STANDARD_SYSTEMS, Reading, codes_of, label, words_of
 from cds_service.knowledge import Terminology
 from cds_service.knowledge.code_map import CodeKind
 
 _PROCEDURE_DONE = frozenset({"completed", "in-progress"})
 _ORDER_OPEN = frozenset({"active", "draft", "on-hold"})
 _FAMILY_READ = frozenset({"completed", "partial"})
-_REFUTED = frozenset({Verification.REFUTED, Verification.ENTERED_IN_ERROR})
 _RLS = "rls"
 _FERRITIN = "ferritin"
 _IRON_PANEL = "iron panel"
-_IRON_GROUPS = frozenset({"IV_IRON", "ORAL_IRON", "IRON_ANY"})
-_IV_IRON = "IV_IRON"
-_ADVERSE_EFFECT_OF_IRON = "adverse_effect_of_iron"
-_IRON_REACTIONS = _IRON_GROUPS | {_ADVERSE_EFFECT_OF_IRON}
-_ANAPHYLAXIS = "anaphylaxis_unspecified"
-_ANAPHYLAXIS_WORD = re.compile(r"(?<!no )(?<!non)(?<!non-)(?<!not )\banaphyla", re.IGNORECASE)
 _IRON_PANEL_WORDS = re.compile(
     r"\biron (?:panel|studies|profile|(?:and|\+|&) (?:tibc|iron binding))", re.IGNORECASE
 )
@@ -118,60 +107,6 @@ def read_procedure(item: Item, reading: Reading) -> ProcedureFact | None:
 
 def _code(status: str | None) -> str:
     return (status or "").strip().lower()
-
-
-def read_allergy(item: Item, reading: Reading) -> AllergyFact | None:
-    """Return an active, not refuted allergy or adverse reaction to an iron medicine."""
-    resource = item.resource
-    groups: frozenset[str] = frozenset()
-    certainties: set[Certainty] = set()
-    for substance in substances_of(resource):
-        found, certainty = _substance_groups(substance, reading)
-        groups |= found
-        if found & _IRON_REACTIONS:
-            certainties.add(certainty)
-    if not certainties:
-        return None
-    name = "AllergyIntolerance"
-    if verification(resource.verificationStatus, reading, name) in _REFUTED:
-        return None
-    if not is_active(resource.clinicalStatus, reading, name):
-        return None
-    return AllergyFact(
-        source=item.source,
-        display=label(resource.code, "iron"),
-        # A reaction to iron that names no product may have been one to an infusion.
-        is_to_iv_iron=bool(groups & {_IV_IRON, _ADVERSE_EFFECT_OF_IRON}),
-        is_high_criticality=_code(resource.criticality) == "high",
-        names_anaphylaxis=_names_anaphylaxis(resource, reading),
-        certainty=next(one for one in Certainty if one in certainties),
-    )
-
-
-def substances_of(resource: Resource) -> list[CodeableConcept]:
-    """Return what an allergy is to: its own code and the substances of its reactions."""
-    named = (resource.code, *(reaction.substance for reaction in resource.reaction or ()))
-    return [concept for concept in named if concept is not None]
-
-
-def _substance_groups(concept: CodeableConcept, reading: Reading) -> tuple[frozenset[str], Certainty]:
-    codings = concept.coding or ()
-    products = [coded_product(reading, coding) for coding in codings]
-    groups = reading.coded_groups(concept)
-    certainty = reading.groups_certainty(codings) if groups else products_certainty(reading, codings)
-    if not any(products) and not groups:
-        products = [reading.terminology.drug_by_text(words) for words in texts(concept)]
-        certainty = Certainty.BY_TEXT
-    return groups.union(*(i.groups for p in products if p is not None for i in p.ingredients)), certainty
-
-
-def _names_anaphylaxis(resource: Resource, reading: Reading) -> bool:
-    manifestations = [m for r in resource.reaction or () for m in r.manifestation or ()]
-    return any(
-        _ANAPHYLAXIS in reading.coded_groups(concept)
-        or any(_ANAPHYLAXIS_WORD.search(words) for words in texts(concept))
-        for concept in (resource.code, *manifestations)
-    )
 
 
 def read_order(item: Item, reading: Reading) -> OrderFact | None:

@@ -298,6 +298,8 @@ def measure(
         return Measured(shown, unreadable=_why_no_unit(sent, lookup), notes=notes)
     if code_family and factor.family in {"mass", "molar"} and factor.family != code_family:
         notes |= {ResultNote.UNIT_MISMATCH}
+    if analyte is Analyte.TSAT and _is_labelled_fraction(sent.interval, factor):
+        return Measured(shown, unreadable=Unreadable.FRACTION, notes=notes)
     interval = sent.interval if factor.factor == _ONE else _converted(sent.interval, factor)
     if not _is_plausible(interval, analyte):
         return Measured(shown, unreadable=Unreadable.IMPLAUSIBLE, notes=notes)
@@ -318,6 +320,12 @@ def _factor(
         # 18 without a percent sign is either 18 % or a mistake.
         return None
     return factor
+
+
+def _is_labelled_fraction(saturation: Interval, factor: UnitFactor) -> bool:
+    """Whether a saturation in per cent is as low as no patient's: 0.18 that was meant as 18 %."""
+    highest = saturation.high
+    return factor.family == "percent" and highest is not None and _ZERO < highest <= _LARGEST_FRACTION
 
 
 def _why_no_unit(sent: SentValue, lookup: UnitLookup) -> Unreadable:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from cds_service.fhir import lean
+from cds_service.fhir.allergies import named_reaction
 from cds_service.fhir.answers import LABORATORY_GROUPS, LOINC
 from cds_service.fhir.decoding import UNREADABLE, Head
 from cds_service.fhir.reading import is_switched_off
@@ -146,7 +147,8 @@ class Sieve:
         words = "; ".join(_texts(code))
         if not words:
             return is_switched_off(code, self._terminology)
-        return _FAMILY_WORD in words.lower() or bool(self._terminology.condition_groups_by_text(words))
+        is_told = _FAMILY_WORD in words.lower() or self._terminology.condition_groups_by_text(words)
+        return bool(is_told or named_reaction(words, self._terminology))
 
     def _is_known_order(self, code: lean.CodeableConcept) -> bool:
         meanings = [self._meaning(CodeKind.ORDER, coding) for coding in code.coding or ()]

@@ -20,9 +20,10 @@ from cds_service.clinical.facts import (
     Result,
     Source,
 )
+from cds_service.fhir.allergies import ADVERSE_EFFECT_OF_IRON, substances_of
 from cds_service.fhir.lean import CodeableConcept
 from cds_service.fhir.needs import Item
-from cds_service.fhir.others import order_in_words, substances_of
+from cds_service.fhir.others import order_in_words
 from cds_service.fhir.products import concepts_of
 from cds_service.fhir.reading import STANDARD_SYSTEMS, texts, words_of
 from cds_service.fhir.record import Record
@@ -154,6 +155,11 @@ class _Suspects:
         return self._drug(medicine.ingredients, concepts_of(item.resource, medication))
 
     def _allergy(self, source: Source) -> Iterator[_Suspect]:
+        if source.resource_type == "Condition":
+            # No code of a problem says to which iron: a map can only name the reaction.
+            group = ADVERSE_EFFECT_OF_IRON
+            yield _Suspect(CodeKind.PROBLEM, group, group, [self._code(source)])
+            return
         for substance in substances_of(self._items[source.key].resource):
             product = next(
                 filter(None, map(self._knowledge.terminology.drug_by_text, texts(substance))), None

@@ -196,6 +196,10 @@ class Terminology:
         """Return the groups that a text asserts of the patient."""
         return self.conditions.groups(text)
 
+    def lasting_words(self, text: str) -> str:
+        """Return a text without its words of the past, "" where it denies or is not of this patient now."""
+        return self.conditions.lasting(text)
+
     def is_family_history_text_of_rls(self, text: str) -> bool:
         """Whether a text names restless legs syndrome in a relative."""
         return self.conditions.is_family_history_of_rls(text)

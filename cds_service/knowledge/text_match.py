@@ -20,6 +20,7 @@ class _Family:
     group: str
     words: re.Pattern[str]
     never: re.Pattern[str] | None
+    is_lifelong: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,15 @@ class FamilyWords:
 
 @dataclass(frozen=True, slots=True)
 class ConditionWords:
-    """The words that name condition groups, and those that take the assertion back."""
+    """The words that name condition groups, and those that take the assertion back.
+
+    `past` are words of the past, which take nothing back from a disorder that is lifelong.
+    """
 
     families: tuple[_Family, ...]
     any_word: re.Pattern[str]
     not_asserted: re.Pattern[str]
+    past: re.Pattern[str]
     denied_before: re.Pattern[str]
     denied_after: re.Pattern[str]
     family: FamilyWords
@@ -51,9 +56,23 @@ class ConditionWords:
     def groups(self, text: str) -> frozenset[str]:
         """Return the groups that a text asserts of the patient."""
         folded = _folded(text)
-        if self.any_word.search(folded) is None or self.not_asserted.search(folded) is not None:
+        if self.any_word.search(folded) is None:
             return _NOTHING
-        return frozenset(f.group for f in self.families if self._asserts(f, folded))
+        if self.not_asserted.search(folded) is None:
+            return frozenset(f.group for f in self.families if self._asserts(f, folded))
+        lasting = self._without_past(folded)
+        return frozenset(f.group for f in self.families if f.is_lifelong and self._asserts(f, lasting))
+
+    def lasting(self, text: str) -> str:
+        """Return a text without its words of the past, "" where it denies or is not of this patient now."""
+        lasting = self._without_past(_folded(text))
+        denials = (self.denied_before, self.denied_after)
+        return "" if any(words.search(lasting) for words in denials) else lasting
+
+    def _without_past(self, folded: str) -> str:
+        """Return a folded text without its words of the past, "" where more than these takes it back."""
+        lasting = self.past.sub(" ", folded)
+        return "" if self.not_asserted.search(lasting) is not None else lasting
 
     def _asserts(self, family: _Family, text: str) -> bool:
         if family.never is not None and family.never.search(text) is not None:
@@ -141,6 +160,7 @@ def condition_words(table: Mapping[str, Any]) -> ConditionWords:
         families,
         _any_of([f.words.pattern for f in families]),
         _any_of(table["not_asserted"]),
+        _any_of(table["past"]),
         _any_of(table["denied_before"]),
         _any_of(table["denied_after"]),
         _family_words(table),
@@ -172,7 +192,12 @@ def observation_words(table: Mapping[str, Any]) -> ObservationWords:
 
 def _family(entry: Mapping[str, Any]) -> _Family:
     never = entry.get("never")
-    return _Family(entry["group"], _any_of(entry["words"]), _any_of(never) if never else None)
+    return _Family(
+        entry["group"],
+        _any_of(entry["words"]),
+        _any_of(never) if never else None,
+        is_lifelong=entry.get("lifelong", False),
+    )
 
 
 def _any_of(words: Sequence[str]) -> re.Pattern[str]:

@@ -143,6 +143,8 @@ class CardLibrary:
             "rls": wording["mid"],
             "Rls": wording["start"],
             "on_record": assessment.rls is not RlsStatus.UNKNOWN,
+            "is_plmd": assessment.is_plmd_only,
+            "is_child": assessment.is_child,
             "drug_count": len(decision.drugs),
             "ingredients": tuple(drug.ingredient for drug in decision.drugs),
             "lines": frozenset(item.line.value for item in decision.lines),

@@ -38,7 +38,10 @@ class DetailWriter:
         self._citations: Mapping[str, str] = templates.shared["citations"]
         # What depends on the knowledge alone is written once, not for each card.
         self._rule_lines = {i: self._rule(rule, rule.text) for i, rule in knowledge.rules.items()}
-        self._class_lines = {name: self._class(found) for name, found in knowledge.drug_classes.items()}
+        classes = knowledge.drug_classes.items()
+        self._class_lines = {name: self._class(found, found.alternative) for name, found in classes}
+        # What may be taken instead was judged in adults only.
+        self._lines_for_children = {name: self._class(found, "") for name, found in classes}
         self._footers = {awaits: self._footer(awaits_review=awaits) for awaits in (False, True)}
 
     def write(
@@ -59,7 +62,7 @@ class DetailWriter:
         blocks = (
             f"**{form.finding.render(values)}**",
             self._section("values", own_values + lines["values"]),
-            self._section("medicines", self._medicines(decision)),
+            self._section("medicines", self._medicines(decision, assessment)),
             self._section(
                 "rule", [*self._rules(decision, form.rule.render(values).strip(), rules), *lines["rule"]]
             ),
@@ -114,13 +117,13 @@ class DetailWriter:
         names = (self._citations[c] for c in rule.citations if c in self._citations)
         return ", ".join(dict.fromkeys(names)) or self._phrase("detail.no_source")
 
-    def _medicines(self, decision: CardDecision) -> Iterator[str]:
+    def _medicines(self, decision: CardDecision, assessment: Assessment) -> Iterator[str]:
         shown, others = decision.drugs[:MAX_ITEMS], decision.drugs[MAX_ITEMS:]
         yield from map(self._medicine, shown)
         if others:
             yield self._phrase("medicines.more", names=_named(drug.ingredient for drug in others))
         if decision.key is CardKey.DRUG_01:
-            yield from self._classes(decision.drugs)
+            yield from self._classes(decision.drugs, self._class_texts(assessment))
 
     def _medicine(self, drug: DrugItem) -> str:
         remarks = {
@@ -143,20 +146,26 @@ class DetailWriter:
         classes = self._knowledge.drug_classes
         return [classes[group] for group in drug.classes if group in classes]
 
-    def _classes(self, drugs: Iterable[DrugItem]) -> Iterator[str]:
+    def _class_texts(self, assessment: Assessment) -> Mapping[str, str]:
+        return self._lines_for_children if assessment.is_child else self._class_lines
+
+    def _classes(self, drugs: Iterable[DrugItem], written: Mapping[str, str]) -> Iterator[str]:
         found = {c.group: c for drug in drugs for c in self._known_classes(drug)}
-        yield from (self._class_lines[group] for group in found)
+        yield from (written[group] for group in found)
         tapered = [c.name for c in found.values() if c.taper_caution]
         if tapered:
             yield self._phrase("medicines.taper", names=", ".join(tapered))
 
-    def _class(self, found: DrugClass) -> str:
-        return self._phrase("medicines.class", name=found.name, why=found.why, alternative=found.alternative)
+    def _class(self, found: DrugClass, alternative: str) -> str:
+        return self._phrase("medicines.class", name=found.name, why=found.why, alternative=alternative)
 
     def _factors(self, decision: CardDecision, assessment: Assessment) -> Iterator[str]:
         found = shown_factors(decision, assessment)
         for factor in found[:MAX_ITEMS]:
-            line = self._knowledge.factors[factor.id].line
+            definition = self._knowledge.factors[factor.id]
+            # Behind the colon a medicine has its alternatives, which were judged in adults only.
+            is_cut = assessment.is_child and definition.is_opening and bool(definition.drug_groups)
+            line = definition.line.partition(":")[0] if is_cut else definition.line
             remarks = self._remarks(factor)
             yield self._phrase("detail.factor_item", line=line.rstrip("."), remarks=remarks)
         if len(found) > MAX_ITEMS:

@@ -20,7 +20,9 @@ from cds_service.resources import MANIFEST, cards_dir
 SHARED_FILES = frozenset({MANIFEST, "shared.toml", "lines.toml", "not_checked.toml"})
 SECTIONS = frozenset({"values", "rule", "options", "missing"})
 OVERRIDES = frozenset({"iron", "drug"})
-VALUES_OF_CARDS = frozenset({"rls", "Rls", "on_record", "drug_count", "ingredients", "lines", "windows"})
+VALUES_OF_CARDS = frozenset(
+    {"rls", "Rls", "on_record", "is_plmd", "is_child", "drug_count", "ingredients", "lines", "windows"}
+)
 """Names that the rendering gives to every string of a card.
 
 `ingredients` and `lines` are for conditions only; `windows` holds each look-back in words by its id."""

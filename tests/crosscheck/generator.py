@@ -207,7 +207,7 @@ def group(rng: Random, record: Record) -> None:
     elif one_in(rng, 15):
         record.condition((ICD_10_CM, "O26.812"), onset=day(200))
         record.condition(
-            (ICD_10_CM, rng.choice(("O80", "Z37.0", "Z39.2"))), onset=day(20), clinical="resolved"
+            (ICD_10_CM, rng.choice(("O80", "Z37.0", "Z39.2", "O03.9"))), onset=day(20), clinical="resolved"
         )
 
 
@@ -222,6 +222,7 @@ def other_diagnoses(rng: Random, record: Record) -> None:
     if one_in(rng, 30):
         record.condition(
             facts.any_of(rng, "iron-overload"),
+            clinical=rng.choice(("active", "remission", "resolved", None)),
             verification=rng.choice(("confirmed", "provisional", "refuted")),
         )
     if one_in(rng, 20):

@@ -244,6 +244,14 @@ def _(rng: Random, record: Record, is_beyond: bool) -> None:
     record.observation("2502-3", day(recent(rng)), valueQuantity=quantity(amount, rng.choice((None, "1"))))
 
 
+@threshold("TSAT in per cent above 1.5", "1.5", "1.6")
+def _(rng: Random, record: Record, is_beyond: bool) -> None:
+    facts.ferritin(rng, record, rng.choice(("80", "120")), recent(rng))
+    amount = Decimal("1.6" if is_beyond else "1.5")
+    held = quantity(amount, "%", is_coded=rng.random() < 0.5)
+    record.observation(rng.choice(("2502-3", "14801-5")), day(recent(rng)), valueQuantity=held)
+
+
 # --------------------------------------------------------------------------------------------- days and ages
 def days_probe(name: str, last: int, place: Callable[[Random, Record, int], None], **patient: object) -> None:
     """Register a probe of a number of days: the last day that counts, and the one after it."""
@@ -357,6 +365,33 @@ def _status_of_pregnancy(rng: Random, record: Record, ago: int) -> None:
 def _diagnosis_of_pregnancy(rng: Random, record: Record, ago: int) -> None:
     record.condition((ICD_10_CM, rng.choice(("Z34.02", "O09.512", "O26.812", "O99.013"))), onset=day(ago))
     facts.ferritin(rng, record, "90", recent(rng))
+
+
+@threshold("pregnancy over since it was told", "a day earlier", "a day later", **WOMAN)
+def _(rng: Random, record: Record, is_beyond: bool) -> None:
+    told = 20
+    shape = rng.randrange(3)
+    if shape == 0:
+        facts.pregnancy_status(record, told, is_pregnant=True)
+    elif shape == 1:
+        facts.delivery_expected(record, rng.randrange(1, 280))
+    else:
+        record.condition((ICD_10_CM, rng.choice(("Z34.02", "O26.812"))), onset=day(told))
+    code = rng.choice(("O80", "Z37.0", "Z39.2", "O00.101", "O02.1", "O03.9", "O08.9"))
+    end = day(told - 1 if is_beyond else told + 1)
+    record.condition((ICD_10_CM, code), onset=end, clinical=rng.choice(("active", "resolved", None)))
+    facts.ferritin(rng, record, "90", recent(rng))
+
+
+@threshold("iron overload is for life", "refuted", "resolved")
+def _(rng: Random, record: Record, is_beyond: bool) -> None:
+    verification = rng.choice(("confirmed", "provisional", None)) if is_beyond else "refuted"
+    record.condition(
+        facts.any_of(rng, "iron-overload"),
+        clinical=rng.choice(("inactive", "remission", "resolved")),
+        verification=verification,
+    )
+    facts.ferritin(rng, record, "60", recent(rng))
 
 
 def _delivery_ahead(rng: Random, record: Record, ahead: int) -> None:

@@ -98,7 +98,10 @@ FACTS: st.SearchStrategy[Fact] = st.one_of(
         "pregnancy status",
         st.fixed_dictionaries({"value": st.sampled_from(["pregnant", "not pregnant"]), "date": DAYS}),
     ),
-    _named("allergy", st.fixed_dictionaries({"drug": st.just("ferric carboxymaltose")})),
+    _named(
+        "allergy",
+        st.fixed_dictionaries({"drug": st.sampled_from(["ferric carboxymaltose", "ferrous sulfate"])}),
+    ),
     _named("family", st.fixed_dictionaries({"relation": st.sampled_from(["father", "aunt"])})),
     _named(
         "pregnancy test",

@@ -27,6 +27,7 @@ from cds_service.published import Publication
 from cds_service.published.plan import orders_of
 from cds_service.rendering import CardLibrary
 from cds_service.settings import Settings
+from tests.builders import hook_request, prefetch
 from tests.crosscheck.generator import patient, probes_total
 from tests.crosscheck.service import SERVICE, client
 from tests.crosscheck.worked import cases
@@ -362,6 +363,8 @@ def suggested(numbers: Iterable[int]) -> dict[str, set[tuple[str, str | None]]]:
     """Return what cards suggest to the worked cases and to some made-up patients, by topic code."""
     requests = [(case.request, case.is_screening_on) for case in cases()]
     requests += [(one.request, one.is_screening_on) for one in (patient(20261122, n) for n in numbers)]
+    # Beside most iron cards DA-01 suggests nothing, since no test is suggested twice.
+    requests.append((hook_request(prefetch(["RLS", {"ferritin": 120}, {"takes": "pramipexole"}])), True))
     found: dict[str, set[tuple[str, str | None]]] = {}
     for request, is_screening_on in requests:
         answer = client(is_screening_on=is_screening_on).post(SERVICE, json=request).get_json()

@@ -84,6 +84,9 @@ VALUES: Mapping[str, str] = {
     "count": "2",
     "allergy": "Iron dextran",
     "iv_blocked": "",
+    "oral_blocked": "",
+    "is_high": "",
+    "other_use": "",
     "fcm_blocked": "",
 }
 SPECIAL: Mapping[CardKey, Mapping[str, str]] = {

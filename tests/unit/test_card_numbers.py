@@ -68,6 +68,7 @@ TABLE: Mapping[tuple[str, str], Limit | str] = {
     ("IRON-07.toml", "3 months"): limit("window.oral_iron.recheck"),
     ("IRON-08.toml", "75"): limit(ADULT),
     ("IRON-08.toml", "20"): limit("tsat.low"),
+    ("IRON-08.toml", "100"): limit(IV),
     ("IRON-09.toml", "200"): limit("ferritin.treat.esrd"),
     ("IRON-09.toml", "20"): limit("tsat.low"),
     ("IRON-10.toml", "6 weeks"): limit("window.repeat_after_inflammation"),

@@ -32,6 +32,28 @@ def test_an_absent_factor_tells_what_denies_it() -> None:
     assert [item.when.shown for item in denied.evidence if item.when] == ["2026-11-01"]
 
 
+@pytest.mark.parametrize(
+    ("code", "presence", "text"),
+    [("60001007", Presence.ABSENT, "not pregnant"), ("77386006", Presence.PRESENT, "pregnant")],
+)
+def test_a_pregnancy_status_without_a_display_is_told_in_our_words(
+    code: str, presence: Presence, text: str
+) -> None:
+    status: Fact = {
+        "resource": {
+            "resourceType": "Observation",
+            "search": "contextResults",
+            "status": "final",
+            "code": {"coding": [{"system": "http://loinc.org", "code": "82810-3"}]},
+            "effectiveDateTime": "2026-11-10",
+            "valueCodeableConcept": {"coding": [{"system": "http://snomed.info/sct", "code": code}]},
+        }
+    }
+    found = factor("pregnancy", status, born="1996-01-01", sex="female")
+    assert found.presence is presence
+    assert [item.text for item in found.evidence] == [text]
+
+
 def test_a_treated_apnoea_tells_by_what() -> None:
     treated = factor("osa.untreated", {"diagnosis": "G47.33"}, {"device use": {"displayed": "CPAP"}})
     assert treated.reason == "treated: positive airway pressure is on record"

@@ -238,6 +238,7 @@ def test_treatment_skipped_results_and_safety_facts_are_inputs() -> None:
             {"ferritin": {"value": 60, "unit": "mmol/L", "date": "2026-11-18"}},
             {"ferritin": {"value": 50, "date": "2026-09-01", "status": "none"}},
             {"allergy": {"drug": "ferric carboxymaltose"}},
+            {"allergy": {"drug": "ferrous sulfate"}},
             "PLMD",
         ]
     )
@@ -246,6 +247,7 @@ def test_treatment_skipped_results_and_safety_facts_are_inputs() -> None:
     assert found["ferritin"] == ("unknown", "none readable")
     assert found["ferritin of any time"] == ("present", "50 ng/mL")
     assert found["allergy to iron by vein"] == ("present", "1 on record")
+    assert found["allergy to iron by mouth"] == ("present", "1 on record")
     evidence = {one.name: [seen.text for seen in one.evidence] for one in explanation.inputs}
     assert evidence["ferritin of any time"] == [
         "ferritin 50 ng/mL, status unknown",

@@ -152,8 +152,6 @@ def test_a_treatment_goal_is_no_result_whatever_the_map_says() -> None:
         ("FERM", 60, "pmol/L", Decimal("26.70"), None),
         ("FERM", 60, "ng/mL", Decimal(60), None),
         ("TSAT", 18, None, Decimal(18), ResultNote.UNIT_OF_SITE),
-        # Without the site's word 0.3 would be a fraction.
-        ("TSAT", Decimal("0.3"), None, Decimal("0.3"), ResultNote.UNIT_OF_SITE),
         # No unit in the map: the usual one of the LOINC code.
         ("FERR", 60, None, Decimal(60), ResultNote.UNIT_ASSUMED),
     ],
@@ -166,6 +164,11 @@ def test_a_unit_of_the_map_is_assumed_where_none_was_sent(
     assert found.interval.low is not None
     assert round(found.interval.low, 2) == round(canonical, 2)
     assert found.notes & {ResultNote.UNIT_OF_SITE, ResultNote.UNIT_ASSUMED} == ({note} if note else set())
+
+
+def test_a_saturation_that_is_a_fraction_whatever_the_site_says_is_not_read() -> None:
+    (found,) = facts_of(result(local("TSAT"), 0.3, None)).results
+    assert found.unreadable is Unreadable.FRACTION
 
 
 def test_a_unit_that_was_sent_and_not_understood_is_not_replaced() -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from cds_service.clinical.facts import Certainty, IssueKind, Sex
 from cds_service.fhir import lean
+from cds_service.fhir.allergies import read_allergy, read_allergy_problem
 from cds_service.fhir.needs import Item
 from cds_service.fhir.others import (
-    read_allergy,
     read_family,
     read_order,
     read_patient,
@@ -122,22 +122,75 @@ def test_another_procedure_is_none_and_no_issue() -> None:
 
 
 @pytest.mark.parametrize(
-    ("substance", "is_to_iv_iron"),
+    ("substance", "is_to_iv_iron", "is_to_oral_iron"),
     [
-        (code(RXNORM, "5992"), True),
-        (code(RXNORM, "1433693"), True),
-        (code(RXNORM, "24947"), False),
-        (code(SNOMED_CT, "293354007"), True),
-        (code(ICD_10_CM, "T45.4X5A"), True),
-        ({"text": "iron dextran"}, True),
-        ({"text": "iron dextran anaphylaxis"}, True),
-        ({"coding": [{"system": "urn:x", "code": "1", "display": "Ferumoxytol"}]}, True),
+        (code(RXNORM, "5992"), True, False),
+        (code(RXNORM, "1433693"), True, False),
+        (code(RXNORM, "24947"), False, True),
+        # A reaction that names no product may have been one to either.
+        (code(SNOMED_CT, "293354007"), True, True),
+        (code(ICD_10_CM, "T45.4X5A"), True, True),
+        ({"text": "iron dextran"}, True, False),
+        ({"text": "iron dextran anaphylaxis"}, True, False),
+        ({"text": "Iron tablets"}, False, True),
+        ({"coding": [{"system": "urn:x", "code": "1", "display": "Ferumoxytol"}]}, True, False),
     ],
 )
-def test_allergies_to_iron(substance: Json, *, is_to_iv_iron: bool) -> None:
+def test_allergies_to_iron(substance: Json, *, is_to_iv_iron: bool, is_to_oral_iron: bool) -> None:
     found = read_allergy(resource(code=substance), new_reading())
     assert found is not None
-    assert found.is_to_iv_iron is is_to_iv_iron
+    assert (found.is_to_iv_iron, found.is_to_oral_iron) == (is_to_iv_iron, is_to_oral_iron)
+
+
+@pytest.mark.parametrize(
+    ("problem", "is_to_iv_iron", "is_to_oral_iron", "certainty"),
+    [
+        (code(ICD_10_CM, "T45.4X5A"), True, True, Certainty.CODED),
+        (code(SNOMED_CT, "293354007"), True, True, Certainty.CODED),
+        ({"text": "Allergy to iron dextran"}, True, False, Certainty.BY_TEXT),
+        ({"text": "History of anaphylaxis due to ferumoxytol"}, True, False, Certainty.BY_TEXT),
+        ({"text": "Iron infusion reaction"}, True, False, Certainty.BY_TEXT),
+        ({"text": "Adverse reaction to ferrous sulfate"}, False, True, Certainty.BY_TEXT),
+        ({"text": "Intolerance to oral iron"}, False, True, Certainty.BY_TEXT),
+        (code(ICD_10_CM, "Z88.8", "Allergy status to iron dextran"), True, False, Certainty.BY_TEXT),
+        (code(ICD_10_CM, "T78.2", "Anaphylaxis to iron dextran"), True, False, Certainty.BY_TEXT),
+    ],
+)
+def test_a_reaction_to_iron_may_stand_on_the_problem_list(
+    problem: Json, *, is_to_iv_iron: bool, is_to_oral_iron: bool, certainty: Certainty
+) -> None:
+    found = read_allergy_problem(resource(code=problem, clinicalStatus=code(None, "resolved")), new_reading())
+    assert found is not None
+    assert (found.is_to_iv_iron, found.is_to_oral_iron) == (is_to_iv_iron, is_to_oral_iron)
+    assert found.certainty is certainty
+
+
+def test_anaphylaxis_is_seen_on_the_problem_list_too() -> None:
+    found = read_allergy_problem(resource(code={"text": "Anaphylaxis to iron sucrose"}), new_reading())
+    assert found is not None
+    assert found.names_anaphylaxis
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"code": {}},
+        {"code": {"text": "Allergic rhinitis"}},
+        {"code": {"text": "No known allergy to iron"}},
+        {"code": {"text": "not allergic to iron sucrose"}},
+        {"code": {"text": "Allergy to iron dextran: no"}},
+        {"code": {"text": "Suspected allergy to iron sucrose"}},
+        {"code": {"text": "Family history of allergy to iron dextran"}},
+        {"code": {"text": "Iron deficiency anemia, allergy to nickel"}},
+        {"code": {"text": "Ferrous sulfate"}},
+        {"code": code(ICD_10_CM, "D50.9", "Allergy to iron dextran")},
+        {"code": code(ICD_10_CM, "T45.4X5A"), "verificationStatus": code(None, "refuted")},
+        {"code": {"text": "Allergy to iron dextran"}, "verificationStatus": code(None, "entered-in-error")},
+    ],
+)
+def test_what_is_no_reaction_to_iron_on_the_problem_list(members: Json) -> None:
+    assert read_allergy_problem(resource(**members), new_reading()) is None
 
 
 def test_the_substance_may_stand_in_the_reaction() -> None:

@@ -239,7 +239,7 @@ def test_a_long_value_is_shown_cut() -> None:
         (0.18, None, "18"),
         (1.5, None, "150"),
         (18, "%", "18"),
-        (0.18, "%", "0.18"),
+        (1.6, "%", "1.6"),
         (0, "%", "0"),
     ],
 )
@@ -248,6 +248,18 @@ def test_a_saturation_without_percent_sign_is_a_fraction_up_to_1_5(
 ) -> None:
     found = measured(quantity(value=value, unit=unit), Analyte.TSAT, family=None)
     assert found.interval == exactly(expected)
+
+
+@pytest.mark.parametrize("comparator", [None, "<", "<="])
+@pytest.mark.parametrize("value", [0.18, 0.35, 1.5])
+def test_a_saturation_of_a_fraction_of_a_percent_is_no_result(value: float, comparator: str | None) -> None:
+    found = measured(quantity(value=value, unit="%", comparator=comparator), Analyte.TSAT, family=None)
+    assert (found.unreadable, found.interval) == (Unreadable.FRACTION, None)
+
+
+def test_a_saturation_that_may_be_higher_is_read() -> None:
+    found = measured(quantity(value=1, unit="%", comparator=">"), Analyte.TSAT, family=None)
+    assert found.unreadable is None
 
 
 @pytest.mark.parametrize("unit", ["1", None])

@@ -187,6 +187,12 @@ def test_what_does_not_look_like_a_code_is_counted_without_being_told(code: str)
     assert listed == (UnmappedCode(LABORATORY, "", "", "ferritin", 1, "ferritin"),)
 
 
+def test_of_a_reaction_on_the_problem_list_the_problem_is_listed() -> None:
+    problem = of_patient("Condition", code=coded((PROBLEMS, "A1", "Allergy to iron dextran")))
+    (found,) = unmapped_codes(record_of(problem))
+    assert (found.kind, found.code, found.looks_like) == (PROBLEM, "A1", "adverse_effect_of_iron")
+
+
 def test_of_an_allergy_the_substance_that_words_name_is_listed() -> None:
     reaction = {
         "resourceType": "AllergyIntolerance",

@@ -128,6 +128,12 @@ def test_a_card_that_is_off_has_no_successor(tmp_path: Path) -> None:
     assert withheld[CardKey.IRON_04] == "IRON-04 is switched off here"
 
 
+def test_the_orders_of_a_card_that_is_off_are_left_to_the_other_one(tmp_path: Path) -> None:
+    body = call_with("RLS", {"takes": {"drug": "pramipexole", "since": "2026-06-01"}})
+    (card,) = with_policy(tmp_path, '[cards]\noff = ["IRON-01"]\n').call(body).cards
+    assert (card["source"]["topic"]["code"], len(card["suggestions"])) == ("DA01", 2)
+
+
 def test_a_card_that_is_off_leaves_the_other_one(tmp_path: Path) -> None:
     body = call_with("RLS", {"ferritin": 40}, {"takes": "sertraline"})
     assert keys(with_policy(tmp_path, '[cards]\noff = ["IRON-04", "DRUG-01"]\n').call(body)) == ["IRON03"]

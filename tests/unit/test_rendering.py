@@ -84,7 +84,7 @@ class TestWording:
 
     def test_limb_movements_alone_take_the_place_of_rls(self) -> None:
         card = render(decision(CardKey.IRON_03), assessment(RlsStatus.POSSIBLE, is_plmd_only=True))
-        assert "low for periodic limb movement disorder" in card.summary
+        assert "iron can be considered for periodic limb movement disorder" in card.summary
         assert "project rule" in section(card, "Rule")[-1]
 
     def test_an_unknown_status_is_said(self) -> None:
