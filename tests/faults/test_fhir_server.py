@@ -25,7 +25,7 @@ WHOLE = ["IRON03", "DRUG01"]
 DATA = ["DATA01"]
 PATIENT = "readme-patient"
 # What stands in the record and may not stand in a log.
-RECORD = ("example-001", TOKEN, "ferritin", "Ferritin", "G25.81", "1960")
+RECORD = ("example-001", TOKEN, "ferritin", "Ferritin", "G25.81", "1964-05-17")
 
 
 def topics(response: Any) -> list[str]:
