@@ -66,6 +66,18 @@ def test_a_complete_request_is_read() -> None:
     assert call.version_hint is None
 
 
+@pytest.mark.parametrize(("patient", "is_for_another"), [("p1", False), ("p2", True)])
+def test_access_for_another_patient_is_none_and_is_told(patient: str, is_for_another: bool) -> None:
+    call = parse(changed(lambda body: body["fhirAuthorization"].update(patient=patient)))
+    assert call.is_access_for_another is is_for_another
+    assert (call.fhir_authorization is None) is is_for_another
+
+
+def test_no_access_at_all_is_not_access_for_another() -> None:
+    call = parse(changed(lambda body: body.pop("fhirAuthorization")))
+    assert (call.fhir_authorization, call.is_access_for_another) == (None, False)
+
+
 def test_the_token_is_not_shown() -> None:
     assert CANARY not in repr(parse(VALID))
 
