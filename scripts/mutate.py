@@ -1,6 +1,7 @@
 """Measure the tests: change the code a little, a sample at a time, and see whether a test fails.
 
     python scripts/mutate.py --sample 400 --seed 20261122 --minutes 60
+    python scripts/mutate.py --only survivors.txt    the mutants of these names alone, one a line
 
 A sample is drawn from all mutants (scripts/mutants.py) of the pure core. Each is run in a process of its own,
 forked from one that holds the libraries but nothing of the package, against the tests that run the line and
@@ -252,11 +253,13 @@ def _in_child(mutant: Mutant, chosen: Sequence[str], log: Path) -> int:
     import pytest  # noqa: PLC0415 - loaded before the fork
 
     own = files_of(mutant.path.split("/")[0])
+    # A test of another room that runs the line is one of the chosen.
+    files = sorted({*own, *(name.partition("::")[0] for name in chosen)})
     options = [
         *("-x", "-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:cov", "--no-header", "--tb=line"),
         *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # hypothesis was loaded before the fork
     ]
-    return int(pytest.main([*options, *own], plugins=[Wanted(chosen, frozenset(own))]))
+    return int(pytest.main([*options, *files], plugins=[Wanted(chosen, frozenset(own))]))
 
 
 def _plant(mutant: Mutant) -> None:
@@ -325,6 +328,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=600)
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--minutes", type=float, default=60, help="no mutant is begun later than this")
+    parser.add_argument("--only", type=Path, help="a file of names, one a line; others are left out")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument(
         "--data", type=Path, help="coverage of an earlier run of these tests, or where to keep it"
@@ -335,6 +339,9 @@ def main() -> int:
     sys.path.insert(0, str(ROOT))
     everything = all_mutants()
     sample = random.Random(chosen.seed).sample(everything, min(chosen.sample, len(everything)))  # noqa: S311 - a repeatable sample
+    if chosen.only is not None:
+        names = set(chosen.only.read_text(encoding="utf-8").splitlines())
+        sample = [mutant for mutant in everything if mutant.name in names]
     with tempfile.TemporaryDirectory() as folder:
         run = observe(chosen.data or Path(folder) / "coverage")
     for name in LIBRARIES:
