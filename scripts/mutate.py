@@ -60,6 +60,7 @@ TESTS = {
         "tests/unit/test_icd10_codes.py",
         "tests/messy",
         "tests/property/test_code_map.py",
+        "tests/scenarios/test_answers.py",
     ),
     "protocol": ("tests/unit/test_protocol_*.py", "tests/http/test_call.py", "tests/http/test_feedback.py"),
 }
