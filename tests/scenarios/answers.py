@@ -1,4 +1,4 @@
-"""The list of what every patient of the scenarios gets: a change shows for which of them the answer is another one.
+"""The list of what every patient of the scenarios gets: a change shows for which of them it is another answer.
 
     python -m tests.scenarios.answers    writes answers.txt anew; its diff belongs into the review
 
