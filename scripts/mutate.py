@@ -12,6 +12,7 @@ Exit code 1: fewer than 90 % were killed, or a survivor is not explained.
 
 import argparse
 import ast
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -26,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -162,8 +163,8 @@ def all_mutants() -> list[Mutant]:
     ]
 
 
-def observe(data: Path) -> Run:
-    """Return which test runs which line: run them once as they are, unless `data` has it already."""
+def observe(data: Path, sample: Iterable[Mutant]) -> Run:
+    """Return which test runs the lines of the sample: run them as they are, unless `data` has it already."""
     if not data.exists():
         files = sorted({file for room in ROOMS for file in files_of(room)})
         subprocess.run(
@@ -176,11 +177,11 @@ def observe(data: Path) -> Run:
             stdout=sys.stderr,
             check=True,
         )
-    return read_run(data)
+    return read_run(data, {(mutant.path, mutant.line) for mutant in sample})
 
 
-def read_run(data: Path) -> Run:
-    """Return what coverage wrote down of a run."""
+def read_run(data: Path, wanted: Collection[tuple[str, int]]) -> Run:
+    """Return what coverage wrote down of a run; of the lines only those wanted, since all fill gigabytes."""
     found = CoverageData(str(data))
     found.read()
     by_line: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
@@ -189,7 +190,8 @@ def read_run(data: Path) -> Run:
         path = Path(file).relative_to(ROOT / PACKAGE)
         for line, contexts in found.contexts_by_lineno(file).items():
             tests = {context.rpartition("|")[0] for context in contexts if "|" in context}
-            by_line[str(path), line] |= tests
+            if (str(path), line) in wanted:
+                by_line[str(path), line] |= tests
             lines_of.update(tests)
     return Run({place: frozenset(tests) for place, tests in by_line.items()}, lines_of)
 
@@ -344,9 +346,12 @@ def main() -> int:
         names = set(chosen.only.read_text(encoding="utf-8").splitlines())
         sample = [mutant for mutant in everything if mutant.name in names]
     with tempfile.TemporaryDirectory() as folder:
-        run = observe(chosen.data or Path(folder) / "coverage")
+        run = observe(chosen.data or Path(folder) / "coverage", sample)
     for name in LIBRARIES:
         importlib.import_module(name)
+    # What exists now is never collected: the forks would copy it all only to look at it.
+    gc.collect()
+    gc.freeze()
     check_unchanged(run)
     results = list(examine(sample, run, jobs=chosen.jobs, until=until))
     return report(results, chosen.seed, len(everything))

@@ -1,4 +1,4 @@
-"""The list of what every patient of the scenarios gets: a change shows for which of them it is another answer.
+"""The list of what every patient of the scenarios gets: a change shows for which of them it is another one.
 
     python -m tests.scenarios.answers    writes answers.txt anew; its diff belongs into the review
 
