@@ -290,6 +290,15 @@ def test_every_explanation_is_whole_and_fits_its_schema(scenario: Scenario) -> N
     }
 
 
+@pytest.mark.no_cover
+def test_every_input_is_present_in_one_patient_or_another() -> None:
+    found: set[str] = set()
+    for scenario in SCENARIOS:
+        explanation = explained(scenario.body, is_screening_on=scenario.is_screening_on)
+        found |= {one.name for one in explanation.inputs if one.presence == "present"}
+    assert set(INPUTS) - found == set()
+
+
 SCHEMA = json.loads(files("cds_service.explain").joinpath("schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)
 
