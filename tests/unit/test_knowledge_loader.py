@@ -3,10 +3,12 @@
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from cds_service.knowledge import Check, load
+from cds_service import knowledge
+from cds_service.knowledge import Check, load, terminology
 from cds_service.knowledge.loader import build, hash_of
 
 DATA = files("cds_service.knowledge") / "data"
@@ -22,6 +24,11 @@ def test_thresholds_are_exact_and_dated() -> None:
     assert threshold.valid_from <= load().date
     assert load().threshold("ferritin.treat.adult") == Decimal(75)
     assert load().days("window.result") == 365
+
+
+@pytest.mark.parametrize("room", [knowledge, terminology])
+def test_everything_that_is_named_for_others_is_there(room: ModuleType) -> None:
+    assert [name for name in room.__all__ if not hasattr(room, name)] == []
 
 
 def test_unknown_thresholds_are_an_error() -> None:
