@@ -67,7 +67,7 @@ Instant = Annotated[datetime, BeforeValidator(_instant)]
 class _Told(BaseModel):
     """Base of what clients tell: unknown members are ignored, errors never repeat a value."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class AcceptedSuggestion(_Told):

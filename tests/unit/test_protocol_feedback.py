@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from cds_service.protocol.errors import BadRequest
-from cds_service.protocol.feedback import MAX_ENTRIES, FeedbackRequest, parse_feedback
+from cds_service.protocol.feedback import MAX_ENTRIES, FeedbackEntry, FeedbackRequest, parse_feedback
 from tests.footprint import peak_of
 
 CANARY = "Zq7CANARYx"
@@ -110,6 +111,31 @@ def test_a_wrong_entry_refuses_the_call_without_repeating_it(entry: object) -> N
     with pytest.raises(BadRequest, match=r"Not as CDS Hooks asks: feedback\.1") as caught:
         parse(accepted(), entry)
     assert CANARY not in str(caught.value)
+
+
+def test_what_was_told_is_not_changed_and_what_is_free_text_is_not_shown() -> None:
+    (entry,) = parse(overridden(overrideReason={"extension": {"a": CANARY}})).feedback
+    assert entry.override_reason is not None
+    assert entry.override_reason.extension == {"a": CANARY}
+    assert CANARY not in repr(entry)
+    with pytest.raises(ValidationError):
+        entry.card = "another"  # type: ignore[misc]  # that is what is tried
+
+
+def test_an_error_of_a_model_does_not_repeat_its_input() -> None:
+    with pytest.raises(ValidationError) as caught:
+        FeedbackEntry.model_validate(accepted(outcome=CANARY))
+    assert CANARY not in str(caught.value)
+
+
+def test_members_have_the_names_of_the_specification_alone() -> None:
+    with pytest.raises(BadRequest, match=r"feedback\.0\.outcomeTimestamp\.$"):
+        parse(accepted(outcomeTimestamp=..., outcome_timestamp="2026-11-22T08:48:20Z"))
+
+
+def test_a_repeated_member_is_told_with_its_place() -> None:
+    with pytest.raises(BadRequest, match=r"^A member of the request is repeated\.$"):
+        parse_feedback(b'{"feedback": [], "feedback": []}')
 
 
 def test_the_first_five_wrong_members_are_told_and_no_more() -> None:
