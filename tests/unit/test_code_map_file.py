@@ -15,6 +15,7 @@ from cds_service.knowledge.terminology import ATC, ICD_10_CM, LOINC, RXNORM, SNO
 TERMS = load().terminology
 LABORATORY, ORDER, MEDICINE, PROBLEM = CodeKind
 LAB, DRUGS, PROBLEMS = "urn:oid:2.999.1", "urn:oid:2.999.2", "https://north.example.org/problems"
+LEVODOPA_WITH_CARBIDOPA = "197443"  # a clinical drug
 HEADER = "kind,system,code,target_system,target_code,unit,display\n"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "code-map.md"
 
@@ -124,6 +125,10 @@ NO_SYSTEM = "line 2: target_system: must be LOINC or rls-iron-cds for kind labor
             row(target_system="rls-iron-cds", target_code="caffeine-intake", unit="cups"),
             "line 2: unit: caffeine intake has none",
         ),
+        (
+            row(kind="order", target_system="ATC", target_code="N06AB06"),
+            "line 2: target_system: must be LOINC for kind order",
+        ),
         (row(kind="medicine"), "line 2: target_system: must be RxNorm or ATC for kind medicine"),
         (row(kind="problem"), "line 2: target_system: must be SNOMED CT or ICD-10-CM for kind problem"),
         (row(target_code=""), NO_RESULT),
@@ -175,6 +180,11 @@ def test_two_rows_that_contradict_each_other_are_refused(other: str) -> None:
 def test_a_cell_of_200_characters_is_taken() -> None:
     (code,) = read_code_map(row(code="9" * 200), TERMS).codes
     assert code.code == "9" * 200
+
+
+def test_a_row_with_a_fault_contradicts_no_other() -> None:
+    text = row(unit="cups") + f"laboratory,{LAB},X,LOINC,2276-4,ug/L,\n"
+    assert [fault.partition(";")[0].split(": ")[:2] for fault in faults_of(text)] == [["line 2", "unit"]]
 
 
 def test_no_fault_repeats_what_the_file_holds() -> None:
@@ -288,6 +298,15 @@ def test_a_fault_of_a_concept_map_is_told_with_its_place(text: str, fault: str) 
 
 def test_a_member_of_another_type_is_a_fault_of_its_own() -> None:
     assert faults_of(with_member("group", "source", 5)) == ["group[0].source: is no text"]
+    assert faults_of(with_member("element", "code", 5)) == [
+        "group[0].element[0].code: is no text",
+        f"{TARGET}: code: is empty",
+    ]
+
+
+def test_a_target_that_is_not_taken_is_not_looked_up() -> None:
+    text = with_member("target", "equivalence", "narrower").replace("2276-4", "1")
+    assert faults_of(text) == [f"{TARGET}.equivalence: {NARROWER}"]
 
 
 # ------------------------------------------------------------------------------------- what is mapped
@@ -299,6 +318,7 @@ def test_a_member_of_another_type_is_a_fault_of_its_own() -> None:
         (LABORATORY, SNOMED_CT, "2276-4", None),
         (ORDER, LOINC, "2276-4", "ferritin"),
         (MEDICINE, ATC, "N06AB06", "sertraline"),
+        (MEDICINE, RXNORM, LEVODOPA_WITH_CARBIDOPA, "carbidopa / levodopa"),
         (PROBLEM, ICD_10_CM, "G25.81", "rls"),
         (PROBLEM, ICD_10_CM, "O99.01", "anemia_in_pregnancy, pregnancy_chapter"),
         (PROBLEM, ICD_10_CM, "A00", None),

@@ -32,6 +32,7 @@ def test_a_word_with_a_letter_of_another_script_is_foreign(word: str, *, is_othe
         ("FERRITIN", "ferritin"),
         ("Ferritin\N{TRADE MARK SIGN} \N{REGISTERED SIGN}\N{COPYRIGHT SIGN}\N{SERVICE MARK}", "ferritin "),
         ("N\N{NUMERO SIGN}2", "n 2"),
+        ("FeX\N{EN DASH}X\N{ACUTE ACCENT}", "fex-x'"),
         ("iron\N{EN DASH}free\N{MINUS SIGN}", "iron-free-"),
         ("St. John\N{RIGHT SINGLE QUOTATION MARK}s", "st. john's"),
         ("\N{FULLWIDTH LATIN CAPITAL LETTER F}e", "fe"),
