@@ -1,5 +1,7 @@
 """The typed loader: what is in the files comes out exactly, and mistakes in them stop the program."""
 
+import hashlib
+import tomllib
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
@@ -82,8 +84,25 @@ def test_the_hash_changes_with_a_file(tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "one.toml").write_text("a = 1")
     before = hash_of(tmp_path)
+    assert before == hashlib.sha256(b"inner/one.toml\0a = 1\0").hexdigest()[:12]
     (tmp_path / "inner" / "one.toml").write_text("a = 2")
     assert hash_of(tmp_path) != before
+
+
+@pytest.mark.parametrize("name", ["groups", "drug_groups", "ingredients", "look_backs"])
+def test_what_a_factor_names_is_read(name: str) -> None:
+    stated = {
+        i: set(table.get(name, ())) for i, table in tomllib.loads(read("factors.toml").decode()).items()
+    }
+    assert {i: set(getattr(one, name)) for i, one in load().factors.items()} == stated
+    assert any(stated.values())
+
+
+@pytest.mark.parametrize("name", ["is_strongest", "is_inactive_alone"])
+def test_what_is_said_of_some_ingredients_is_said_of_no_other(name: str) -> None:
+    stated = {i for i, table in tomllib.loads(read("ingredients.toml").decode()).items() if table.get(name)}
+    assert {i for i, one in load().ingredients.items() if getattr(one, name)} == stated
+    assert stated
 
 
 def test_an_entry_for_an_ingredient_that_does_not_exist_is_an_error() -> None:
