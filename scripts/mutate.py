@@ -53,6 +53,8 @@ TESTS = {
         "tests/property/test_properties.py",
     ),
     "knowledge": (
+        "tests/unit/test_policy.py",
+        "tests/unit/test_completion_codes.py",
         "tests/unit/test_knowledge_*.py",
         "tests/unit/test_code_map_*.py",
         "tests/unit/test_fhir_medicines*.py",
@@ -63,7 +65,12 @@ TESTS = {
         "tests/property/test_code_map.py",
         "tests/scenarios/test_answers.py",
     ),
-    "protocol": ("tests/unit/test_protocol_*.py", "tests/http/test_call.py", "tests/http/test_feedback.py"),
+    "protocol": (
+        "tests/unit/test_protocol_*.py",
+        "tests/http/test_call.py",
+        "tests/http/test_discovery.py",
+        "tests/http/test_feedback.py",
+    ),
 }
 # Loaded before the forks, so that each of them finds the libraries there.
 LIBRARIES = (

@@ -237,7 +237,7 @@ def is_readable(text: str) -> bool:
     return any(len(word) >= _LETTERS_OF_A_NAME for word in words if word not in foreign)
 
 
-def _has_iron(found: Mapping[str, ProductIngredient], besides: str = "") -> bool:
+def _has_iron(found: Mapping[str, ProductIngredient], besides: str | None = None) -> bool:
     return any(part.groups & _ANY_IRON for name, part in found.items() if name != besides)
 
 

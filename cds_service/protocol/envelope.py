@@ -54,7 +54,7 @@ class HookRequest:
     fhir_authorization: FhirAuthorization | None
     extension: Mapping[str, Any]
     prefetch: msgspec.Raw | None
-    is_access_for_another: bool = False
+    is_access_for_another: bool
 
     @property
     def version_hint(self) -> str | None:

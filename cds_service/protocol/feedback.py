@@ -67,7 +67,7 @@ Instant = Annotated[datetime, BeforeValidator(_instant)]
 class _Told(BaseModel):
     """Base of what clients tell: unknown members are ignored, errors never repeat a value."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class AcceptedSuggestion(_Told):
@@ -143,6 +143,5 @@ def _entry(entry: object, place: int) -> FeedbackEntry:
 
 def _where(error: ValidationError, place: int) -> str:
     """Return which known members are wrong; places and kinds only, never what was sent."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    places = sorted({".".join(str(part) for part in ("feedback", place, *item["loc"])) for item in found})
-    return f"Not as CDS Hooks asks: {', '.join(places[:5])}."
+    found = {".".join(str(part) for part in ("feedback", place, *item["loc"])) for item in error.errors()}
+    return f"Not as CDS Hooks asks: {', '.join(sorted(found)[:5])}."

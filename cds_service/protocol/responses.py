@@ -177,7 +177,7 @@ def to_json(model: BaseModel) -> bytes:
 
 def to_plain(model: BaseModel) -> dict[str, Any]:
     """Return the answer as plain dictionaries and lists, pruned as in `to_json`."""
-    dumped = model.model_dump(by_alias=True, exclude_none=True)
+    dumped = model.model_dump(by_alias=True)
     return {**{name: [] for name in _MAY_BE_EMPTY if name in dumped}, **_pruned(dumped)}
 
 

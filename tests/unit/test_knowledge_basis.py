@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -13,7 +14,7 @@ from cds_service.clinical.assessment import CardKey, Policy
 from cds_service.clinical.evaluate import evaluate
 from cds_service.clinical.facts import Facts
 from cds_service.knowledge import Threshold, load
-from cds_service.knowledge.basis import KINDS, Basis, basis_of, build_basis
+from cds_service.knowledge.basis import KINDS, Basis, Change, basis_of, build_basis
 from cds_service.knowledge.local import with_windows
 from tests.builders import TODAY, Fact, Json, hook_request, prefetch
 from tests.harness import service_in
@@ -67,6 +68,17 @@ def test_every_card_is_described(key: CardKey) -> None:
     assert card.not_considered
     assert card.inputs
     assert BASIS.changes_of(key)
+
+
+def test_a_change_of_no_card_concerns_all_and_another_one_its_own() -> None:
+    all_of_them, own, other = (
+        Change(version, date(2026, 11, 1), cards, "A change.")
+        for version, cards in (("3", ()), ("2", ("IRON-01", "IRON-02")), ("1", ("DA-01",)))
+    )
+    basis = Basis({}, {}, (all_of_them, own, other))
+    assert basis.changes_of("IRON-02") == (all_of_them, own)
+    assert basis.changes_of("DA-01") == (all_of_them, other)
+    assert basis.changes_of("DATA-01") == (all_of_them,)
 
 
 def test_there_is_no_card_that_does_not_exist() -> None:

@@ -88,6 +88,28 @@ def test_everything_marked_v2_or_m_awaits_review_and_nothing_else() -> None:
     assert counted(()) == {}
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "text"),
+    [
+        (
+            "statement",
+            "aasm.levodopa",
+            "Levodopa: suggested against standard use (conditional, certainty very low)",
+        ),
+        ("statement", "da.augmentation", BASIS.statements["da.augmentation"].text),
+        ("limit", "tsat.high", f"45 %: {KNOWLEDGE.thresholds['tsat.high'].text}"),
+        ("rule", "IRON-08", KNOWLEDGE.rules["IRON-08"].text),
+        ("factor", "nicotine", KNOWLEDGE.factors["nicotine"].line),
+        ("drug class", "TCA", f"tricyclic antidepressant: {KNOWLEDGE.drug_classes['TCA'].why}"),
+    ],
+)
+def test_what_awaits_review_is_told_in_the_words_that_a_clinician_reads(
+    kind: str, name: str, text: str
+) -> None:
+    told = {(one.kind, one.id): one.text for one in awaiting_review(KNOWLEDGE, BASIS)}
+    assert told[kind, name] == text
+
+
 @pytest.mark.parametrize("key", list(CardKey), ids=str)
 def test_a_card_says_that_it_awaits_review_exactly_where_its_basis_does(key: CardKey) -> None:
     rests_on = [KNOWLEDGE.rules[key].check, *(one.check for one in BASIS.statements_of(key))]

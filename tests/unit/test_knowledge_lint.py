@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from cds_service.clinical.assessment import CardKey
 from cds_service.knowledge import Check, Citation, Knowledge, load
+from cds_service.knowledge.lint import _VERHOEFF_MULTIPLY as VERHOEFF_PRODUCTS
+from cds_service.knowledge.lint import _VERHOEFF_PERMUTE as VERHOEFF_POWERS
 from cds_service.knowledge.lint import ALLOWED_OVERLAPS, is_loinc, is_snomed, lint
 
 LOINC = "http://loinc.org"
@@ -50,6 +53,37 @@ def test_other_texts_are_no_loinc_codes(code: str) -> None:
 @pytest.mark.parametrize("code", ["32914008", "1511000119107", "77386006"])
 def test_real_snomed_codes_pass(code: str) -> None:
     assert is_snomed(code)
+
+
+# The check digit of all of these is right: what is wrong with the last two is their length.
+@pytest.mark.parametrize(
+    ("code", "is_one"),
+    [
+        ("111115", True),
+        ("111111111111111118", True),
+        ("11117", False),
+        ("1111111111111111110", False),
+    ],
+)
+def test_a_snomed_code_has_6_to_18_digits(code: str, *, is_one: bool) -> None:
+    assert is_snomed(code) is is_one
+
+
+def test_the_check_digit_of_snomed_is_that_of_verhoeff() -> None:
+    """The products of the symmetries of a pentagon, and the powers of one permutation."""
+
+    def turned(one: int, other: int) -> int:
+        # 0 to 4 are turns, 5 to 9 reflections; after a reflection the other one turns backwards.
+        is_mirrored = (one >= 5) is not (other >= 5)
+        return (one - other if one >= 5 else one + other) % 5 + 5 * is_mirrored
+
+    digits = range(10)
+    assert tuple(tuple(turned(one, other) for other in digits) for one in digits) == VERHOEFF_PRODUCTS
+    powers = [tuple(digits)]
+    while len(powers) < 8:
+        powers.append(tuple(VERHOEFF_POWERS[1][digit] for digit in powers[-1]))
+    assert tuple(powers) == VERHOEFF_POWERS
+    assert VERHOEFF_POWERS[1] == (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
 
 
 @pytest.mark.parametrize("code", ["32914009", "329140", "3291400a", "1" * 19, ""])
@@ -104,8 +138,11 @@ def test_a_code_in_two_groups_is_found() -> None:
     assert "code 2276-4: stands in ferritin and in x" in with_codes(x=((LOINC, "2276-4"),))
 
 
-def test_every_allowed_overlap_has_a_reason() -> None:
-    assert all(len(pair) == 2 and reason for pair, reason in ALLOWED_OVERLAPS.items())
+def test_every_allowed_overlap_is_one() -> None:
+    """An allowance that no code needs would hide the first code that does."""
+    codes = load().terminology.codes
+    shared = {frozenset(pair) for pair in combinations(codes, 2) if set(codes[pair[0]]) & set(codes[pair[1]])}
+    assert shared == ALLOWED_OVERLAPS
 
 
 def changed(knowledge: Knowledge, table: str, key: str, **fields: Any) -> dict[str, Any]:
@@ -114,6 +151,7 @@ def changed(knowledge: Knowledge, table: str, key: str, **fields: Any) -> dict[s
     return {table: entries}
 
 
+NOT_LOCAL = "may be set by a site, but is no project rule in days within its range"
 CASES: list[tuple[Callable[[Knowledge], dict[str, Any]], str]] = [
     (
         lambda k: changed(k, "rules", "IRON-03", citations=("NOWHERE",)),
@@ -144,6 +182,30 @@ CASES: list[tuple[Callable[[Knowledge], dict[str, Any]], str]] = [
         "threshold tsat.low: is not above zero",
     ),
     (
+        lambda k: changed(k, "thresholds", "window.result", local=(0, 730)),
+        f"threshold window.result: {NOT_LOCAL}",
+    ),
+    (
+        lambda k: changed(k, "thresholds", "window.result", local=(366, 730)),
+        f"threshold window.result: {NOT_LOCAL}",
+    ),
+    (
+        lambda k: changed(k, "thresholds", "window.result", local=(90, 364)),
+        f"threshold window.result: {NOT_LOCAL}",
+    ),
+    (
+        lambda k: changed(k, "drug_classes", "SSRI", check=Check.P),
+        "drug class SSRI: is a project rule and cites a source",
+    ),
+    (
+        lambda k: changed(k, "factors", "stroke", check=Check.V2, citations=()),
+        "factor stroke: is marked V2 and cites nothing",
+    ),
+    (
+        lambda k: changed(k, "factors", "stroke", look_backs=("nothing",)),
+        "factor stroke: names the look-back nothing, which does not exist",
+    ),
+    (
         lambda k: changed(k, "factors", "stroke", groups=frozenset({"nothing"})),
         "factor stroke: names the group nothing, which has no code",
     ),
@@ -169,6 +231,18 @@ CASES: list[tuple[Callable[[Knowledge], dict[str, Any]], str]] = [
 @pytest.mark.parametrize(("breaks", "finding"), CASES, ids=[finding for _, finding in CASES])
 def test_a_broken_entry_is_found(breaks: Callable[[Knowledge], dict[str, Any]], finding: str) -> None:
     assert finding in broken(**breaks(load()))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"local": (1, 365), "value": Decimal(365)},
+        {"local": (1, 365), "value": Decimal(1)},
+        {"valid_from": load().date},
+    ],
+)
+def test_an_entry_at_the_edge_of_what_is_allowed_is_no_problem(fields: dict[str, Any]) -> None:
+    assert broken(**changed(load(), "thresholds", "window.result", **fields)) == []
 
 
 def test_a_card_without_a_rule_is_found() -> None:

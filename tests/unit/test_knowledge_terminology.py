@@ -15,6 +15,8 @@ from cds_service.knowledge.terminology import (
     ATC,
     ICD_10_CM,
     LOINC,
+    OWN_CODES,
+    RESULT_GROUPS,
     RXNORM,
     SNOMED_CT,
     Terminology,
@@ -322,3 +324,30 @@ def test_a_dependence_that_goes_on_belongs_to_its_group() -> None:
 
 def test_a_catheter_for_dialysis_is_no_dialysis() -> None:
     assert TERMS.condition_groups_by_text("Hemodialysis catheter insertion") == frozenset()
+
+
+# ------------------------------------------------------------------------------------------- results
+# What is asked for or read as a part of another thing, and what is left alone: no result of its own.
+NO_RESULTS = {
+    *("alcohol_per_drinking_day", "alcohol_score_full", "creatinine", "creatinine_molar", "ferritin_EXCLUDE"),
+    *("ferritin_unconfirmed", "mcv", "order_iron_panel", "transferrin", "vitals_context"),
+}
+
+
+def test_every_group_of_laboratory_codes_is_a_result_unless_it_is_none_on_purpose() -> None:
+    groups = set(TERMS.loinc.values())
+    assert groups - RESULT_GROUPS.keys() == NO_RESULTS
+    assert RESULT_GROUPS.keys() - groups == set(OWN_CODES.values())
+
+
+def test_every_group_of_results_is_of_an_analyte_with_units_of_its_kind() -> None:
+    assert {analyte for analyte, _ in RESULT_GROUPS.values()} == set(Analyte)
+    kinds = {
+        group: {unit.family for unit in TERMS.units[analyte].values()}
+        for group, (analyte, kind) in RESULT_GROUPS.items()
+        if kind is not None
+    }
+    # No unit of a molar CRP is read: its value says nothing here, and the card says that it was not read.
+    assert [group for group, known in kinds.items() if RESULT_GROUPS[group][1] not in known] == ["crp_molar"]
+    molar = {group for group, (_, kind) in RESULT_GROUPS.items() if kind == "molar"}
+    assert molar == {group for group in RESULT_GROUPS if group.endswith("_molar")}

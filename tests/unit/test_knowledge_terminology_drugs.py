@@ -132,6 +132,10 @@ def test_names_in_texts(text: str, found: list[str]) -> None:
         ("Prenatal tablet, ferrous fumarate 27 mg", {"ferrous fumarate": {"IRON_IN_MULTIVITAMIN"}}),
         ("Multivitamin without iron", {}),
         ("ferrous fumarate with folic acid", {"ferrous fumarate": {"ORAL_IRON"}}),
+        # Of a brand that is not in the lists, "Fe" beside the words of a contraceptive is enough.
+        ("Unlisted Fe 1/20", {"ferrous fumarate": {"IRON_IN_CONTRACEPTIVE_PACK"}}),
+        ("levonorgestrel with Fe", {"ferrous fumarate": {"IRON_IN_CONTRACEPTIVE_PACK"}}),
+        ("Unlisted 1/20", {}),
         ("Junel Fe 1/20", {"ferrous fumarate": {"IRON_IN_CONTRACEPTIVE_PACK"}}),
         (
             "Norethindrone-Eth Estradiol-Fe",

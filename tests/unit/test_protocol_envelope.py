@@ -1,6 +1,7 @@
 """The envelope: what a call must hold, what is tolerated, and that no message repeats a value."""
 
 import json
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -16,6 +17,7 @@ from cds_service.protocol.envelope import (
     parse_hook_request,
 )
 from cds_service.protocol.errors import BadRequest
+from cds_service.protocol.jsonio import MAX_VALUES
 
 CANARY = "Zq7CANARYx"
 TOKEN = f"token-{CANARY}"
@@ -98,7 +100,7 @@ def test_required_context_fields_are_strings_that_are_not_empty(name: str, value
 
 @pytest.mark.parametrize("name", ["hook", "hookInstance", "context"])
 def test_a_missing_member_is_named(name: str) -> None:
-    with pytest.raises(BadRequest, match=f"{name} is required") as caught:
+    with pytest.raises(BadRequest, match=rf"^{name} is required\.$") as caught:
         parse(changed(lambda body: body.pop(name)))
     assert caught.value.code == "required"
 
@@ -150,9 +152,9 @@ def test_an_identifier_has_a_bounded_length(name: str) -> None:
 
 
 def test_an_optional_field_of_another_type_is_refused() -> None:
-    with pytest.raises(BadRequest, match=r"context\.encounterId must be a string"):
+    with pytest.raises(BadRequest, match=r"^context\.encounterId must be a string\.$"):
         parse(changed(lambda body: body["context"].update(encounterId=5)))
-    with pytest.raises(BadRequest, match="fhirServer must be a string"):
+    with pytest.raises(BadRequest, match=r"^fhirServer must be a string\.$"):
         parse(changed(lambda body: body.update(fhirServer=["https://ehr.example.org"])))
 
 
@@ -220,6 +222,9 @@ def test_the_record_is_handed_on_byte_for_byte(size: int, *, is_first: bool) -> 
         b'"extension": {"prefetch": %s}',
         b'"extension": {"a": [{"x": {"prefetch":%s}}]}',
         b'"extension": {"other": %s, "prefetch": 3}',
+        # what begins alike, and what ends alike
+        b'"extension": {"prefetch": {"x":"' + b"y" * 300 + b'"}, "other": %s}',
+        b'"extension": {"prefetch": [' + b'"y",' * 500 + b'{"x":"' + b"y" * 300 + b'"}], "other": %s}',
     ],
 )
 def test_a_copy_of_the_record_elsewhere_changes_nothing(before: bytes) -> None:
@@ -227,6 +232,40 @@ def test_a_copy_of_the_record_elsewhere_changes_nothing(before: bytes) -> None:
     rest = b'"hook":"patient-view","hookInstance":"1","context":{"patientId":"1","userId":"u"}'
     body = b"{" + before % raw + b"," + rest + b',"prefetch":' + raw + b"}"
     assert record_of(parse_hook_request(body, expected_hook="patient-view")) == raw
+
+
+@pytest.mark.parametrize("before", [b"", b'"extension":{"prefetch":"' + b"y" * 2000 + b'"},'])
+def test_a_record_of_any_number_of_values_is_taken_since_it_is_not_decoded_here(before: bytes) -> None:
+    raw = b'{"x":[' + b"0," * MAX_VALUES + b"0]}"
+    rest = b'"hook":"patient-view","hookInstance":"1","context":{"patientId":"1","userId":"u"}'
+    body = b"{" + before + b'"prefetch" : ' + raw + b"," + rest + b"}"
+    assert record_of(parse_hook_request(body, expected_hook="patient-view")) == raw
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        (b'{"x": "\xff"}', "The body is not valid UTF-8."),
+        (
+            b'{"x": ' + b"[" * 63 + b"]" * 63 + b"}",
+            "The body is nested deeper than 64 levels or its brackets do not match.",
+        ),
+    ],
+)
+def test_the_record_is_not_decoded_but_its_letters_and_depth_are_checked(record: bytes, told: str) -> None:
+    body = b'{"hook":"patient-view","hookInstance":"1","context":{"patientId":"1","userId":"u"},"prefetch":'
+    with pytest.raises(BadRequest, match=f"^{re.escape(told)}$"):
+        parse_hook_request(body + record + b"}", expected_hook="patient-view")
+
+
+@pytest.mark.parametrize("body", [b"[]", b"1", b'"x"', b"null"])
+def test_json_that_is_no_object_is_told_as_such(body: bytes) -> None:
+    with pytest.raises(BadRequest, match=r"^The body is not a JSON object\.$"):
+        parse_hook_request(body, expected_hook="patient-view")
+
+
+def test_the_extension_has_the_name_that_epic_gave_it() -> None:
+    assert EPIC_FHIR_VERSION == "com.epic.cdshooks.request.fhir-version"
 
 
 def test_an_escaped_member_name_is_the_same_member() -> None:
@@ -278,7 +317,7 @@ def test_an_authorization_is_an_object(value: object) -> None:
 )
 def test_a_wrong_authorization_is_refused(name: str, value: object) -> None:
     body = json.dumps(changed(lambda body: body["fhirAuthorization"].update({name: value})))
-    with pytest.raises(BadRequest, match=name):
+    with pytest.raises(BadRequest, match=rf"^fhirAuthorization\.{name} (?:must be|is required)"):
         parse_hook_request(body.replace("Infinity", "1e400").encode(), expected_hook="patient-view")
 
 

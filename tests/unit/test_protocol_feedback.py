@@ -2,15 +2,17 @@
 
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from cds_service.protocol.errors import BadRequest
-from cds_service.protocol.feedback import MAX_COMMENT, MAX_ENTRIES, FeedbackRequest, parse_feedback
+from cds_service.protocol.feedback import MAX_ENTRIES, FeedbackEntry, FeedbackRequest, parse_feedback
 from tests.footprint import peak_of
 
 CANARY = "Zq7CANARYx"
@@ -75,9 +77,10 @@ def test_an_override_needs_no_reason_and_unknown_members_are_ignored() -> None:
 
 
 def test_a_long_comment_is_cut_and_never_shown() -> None:
-    (entry,) = parse(overridden(overrideReason={"userComment": CANARY + "x" * 9000})).feedback
+    comment = CANARY + "x" * 9000
+    (entry,) = parse(overridden(overrideReason={"userComment": comment})).feedback
     assert entry.override_reason is not None
-    assert len(entry.override_reason.user_comment or "") == MAX_COMMENT
+    assert entry.override_reason.user_comment == comment[:4096]
     assert CANARY not in repr(entry)
 
 
@@ -108,6 +111,58 @@ def test_a_wrong_entry_refuses_the_call_without_repeating_it(entry: object) -> N
     with pytest.raises(BadRequest, match=r"Not as CDS Hooks asks: feedback\.1") as caught:
         parse(accepted(), entry)
     assert CANARY not in str(caught.value)
+
+
+def test_what_was_told_is_not_changed_and_what_is_free_text_is_not_shown() -> None:
+    (entry,) = parse(overridden(overrideReason={"extension": {"a": CANARY}})).feedback
+    assert entry.override_reason is not None
+    assert entry.override_reason.extension == {"a": CANARY}
+    assert CANARY not in repr(entry)
+    with pytest.raises(ValidationError):
+        entry.card = "another"  # type: ignore[misc]  # that is what is tried
+
+
+def test_an_error_of_a_model_does_not_repeat_its_input() -> None:
+    with pytest.raises(ValidationError) as caught:
+        FeedbackEntry.model_validate(accepted(outcome=CANARY))
+    assert CANARY not in str(caught.value)
+
+
+def test_members_have_the_names_of_the_specification_alone() -> None:
+    with pytest.raises(BadRequest, match=r"feedback\.0\.outcomeTimestamp\.$"):
+        parse(accepted(outcomeTimestamp=..., outcome_timestamp="2026-11-22T08:48:20Z"))
+
+
+def test_a_repeated_member_is_told_with_its_place() -> None:
+    with pytest.raises(BadRequest, match=r"^A member of the request is repeated\.$"):
+        parse_feedback(b'{"feedback": [], "feedback": []}')
+
+
+def test_the_first_five_wrong_members_are_told_and_no_more() -> None:
+    named = "feedback.1.acceptedSuggestions.0.id, feedback.1.acceptedSuggestions.1.id, feedback.1.card, "
+    wrong = {"outcome": "no", "outcomeTimestamp": "no"}
+    with pytest.raises(BadRequest) as caught:
+        parse(accepted(), accepted(card="", acceptedSuggestions=[{}, {}], overrideReason=5, **wrong))
+    assert str(caught.value) == (
+        f"Not as CDS Hooks asks: {named}feedback.1.outcome, feedback.1.outcomeTimestamp."
+    )
+
+
+@pytest.mark.parametrize(
+    "entry_of",
+    [
+        lambda name: accepted(card=name),
+        lambda name: accepted(acceptedSuggestions=[{"id": name}]),
+        lambda name: overridden(overrideReason={"reason": {"code": name, "system": "s"}}),
+        lambda name: overridden(overrideReason={"reason": {"code": "c", "system": name}}),
+    ],
+    ids=["card", "suggestion", "code", "system"],
+)
+def test_a_name_has_1_to_1024_characters(entry_of: Callable[[str], dict[str, Any]]) -> None:
+    assert len(parse(entry_of("n"), entry_of("n" * 1024)).feedback) == 2
+    for name in ("", "n" * 1025):
+        with pytest.raises(BadRequest):
+            parse(entry_of(name))
 
 
 def test_so_many_cards_and_suggestions_are_taken_and_no_more() -> None:

@@ -163,3 +163,17 @@ def test_the_number_of_values_is_bounded(unit: bytes) -> None:
     assert len(load_json(b"[" + unit * most + b"0]")) == most + 1
     with pytest.raises(NotJson, match="more than 200000 values"):
         load_json(b"[" + unit * (most + 1) + b"0]")
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'["\xff"]', "The body is not valid UTF-8."),
+        (b"{", "The body is nested deeper than 64 levels or its brackets do not match."),
+        (b"[1,]", "The body is not valid JSON."),
+    ],
+)
+def test_a_body_is_refused_in_these_words(body: bytes, told: str) -> None:
+    with pytest.raises(NotJson) as caught:
+        load_json(body)
+    assert (caught.value.code, caught.value.diagnostics) == ("structure", told)

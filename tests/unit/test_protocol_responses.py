@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from cds_service.protocol.outcome import Issue, operation_outcome
 from cds_service.protocol.responses import (
+    EXPLANATION,
     Action,
     Card,
     CardsResponse,
@@ -105,6 +106,10 @@ def test_a_full_card_has_the_names_of_the_specification() -> None:
     }
 
 
+def test_the_member_of_the_explanation_has_the_name_that_is_documented() -> None:
+    assert EXPLANATION == "org.rls-iron-cds.explain"
+
+
 def test_the_names_of_the_specification_are_taken_as_arguments_too() -> None:
     given_in_json = card(suggestions=(SUGGESTION,), selectionBehavior="any", overrideReasons=())
     assert given_in_json == card(suggestions=(SUGGESTION,), selection_behavior="any")
@@ -177,8 +182,15 @@ def test_only_one_of_exclusive_suggestions_is_recommended() -> None:
         for uuid in (UUID, OTHER_UUID)
     )
     assert card(suggestions=two, selection_behavior="any").suggestions == two
+    one = (two[0], SUGGESTION)
+    assert card(suggestions=one, selection_behavior="at-most-one").suggestions == one
     with pytest.raises(ValidationError):
         card(suggestions=two, selection_behavior="at-most-one")
+
+
+def test_an_answer_is_not_changed_once_it_is_made() -> None:
+    with pytest.raises(ValidationError):
+        card().summary = "Ferritin 200 ng/mL"  # type: ignore[misc]  # that is what is tried
 
 
 def test_two_cards_have_two_uuids() -> None:

@@ -1,5 +1,6 @@
 """Without a licence for SNOMED CT none of its codes is read or written; words and ICD-10-CM go on."""
 
+import hashlib
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -135,6 +136,8 @@ def test_the_hash_tells_and_own_windows_go_with_it() -> None:
     own = {"window.result": 180}
     hashes = [BASE.hash, WITHOUT.hash, with_windows(WITHOUT, own).hash, with_windows(BASE, own).hash]
     assert len(set(hashes)) == 4
+    stated = f"{BASE.hash} without SNOMED CT"
+    assert WITHOUT.hash == hashlib.sha256(stated.encode()).hexdigest()[:12]
     assert replace(WITHOUT, terminology=BASE.terminology, hash=BASE.hash) == BASE
 
 
