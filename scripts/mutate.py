@@ -244,7 +244,7 @@ def _told(code: int, log: Path) -> str:
         return "survived"
     if code == -signal.SIGXCPU:
         return "timeout"
-    if code in {1, 2}:  # a test failed, or one of their files could not even be imported
+    if code in {1, 2, 4}:  # a test failed, or one of their files or of the conftests could not be imported
         return "killed"
     raise RuntimeError(f"the tests ended with {code}: {log.read_text(encoding='utf-8')[-2000:]}")
 

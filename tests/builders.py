@@ -274,7 +274,8 @@ class RecordBuilder:
         )
 
     def _pregnancy_status(self, fields: Mapping[str, Any]) -> None:
-        code, display = PREGNANCY_STATUS[fields["value"]]
+        coding = PREGNANCY_STATUS.get(fields["value"])
+        value = concept(SNOMED_CT, *coding) if coding else concept(None, None, None, fields["value"])
         self._put(
             "contextResults",
             "Observation",
@@ -282,7 +283,7 @@ class RecordBuilder:
             code=concept(LOINC, "82810-3", "Pregnancy status"),
             subject=self._subject,
             effectiveDateTime=_day(fields["date"]),
-            valueCodeableConcept=concept(SNOMED_CT, code, display),
+            valueCodeableConcept=value,
         )
 
     def _delivery_date(self, day: Any) -> None:

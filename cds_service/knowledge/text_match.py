@@ -20,7 +20,7 @@ class _Family:
     group: str
     words: re.Pattern[str]
     never: re.Pattern[str] | None
-    is_lifelong: bool = False
+    is_lifelong: bool
 
 
 @dataclass(frozen=True, slots=True)

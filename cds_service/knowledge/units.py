@@ -60,6 +60,7 @@ def plain(text: str) -> str:
     """Return a unit in one spelling: small letters, `u` for micro, no blanks, no braces; "" when too long."""
     if len(text) > _LONGEST:
         return ""
-    folded = text.strip().casefold().replace("²", "2").replace("\u00b5", "u").replace("\u03bc", "u")
+    # Folded, the micro sign is the Greek letter.
+    folded = text.strip().casefold().replace("²", "2").replace("\u03bc", "u")
     folded = folded.replace(" per ", "/").replace("sq m", "m2").replace("sq. m", "m2")
     return _MICRO.sub("u", folded).translate(_FRAME).rstrip(".")
