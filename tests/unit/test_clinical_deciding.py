@@ -1,4 +1,4 @@
-"""Names that others rest on: of what decides a card (its fingerprint), and of data issues (log and counters)."""
+"""Names that others rest on: of what decides a card (its fingerprint), of data issues (log and counters)."""
 
 from collections.abc import Callable
 

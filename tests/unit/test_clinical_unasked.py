@@ -1,5 +1,6 @@
 """What was never asked for is said to be so, and never counts as looked for."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -20,6 +21,7 @@ from cds_service.clinical.facts import (
     Source,
     Verification,
 )
+from cds_service.clinical.findings import unread_medicines
 from cds_service.clinical.interval import Interval
 from cds_service.knowledge import load
 
@@ -72,6 +74,15 @@ def test_an_adult_card_says_that_no_saturation_was_supplied() -> None:
     card = card_of()
     assert Line.TSAT_NOT_ASKED in {found.line for found in card.lines}
     assert NotChecked.OVERLOAD in card.not_checked
+
+
+def test_all_that_keeps_a_list_of_medicines_from_being_complete_is_told() -> None:
+    needs = dict.fromkeys(Need, NeedState.ANSWERED) | {Need.MEDICATION_REQUESTS: NeedState.CUT_OFF}
+    searches = dict.fromkeys(IronSearch, NeedState.ANSWERED)
+    facts = Facts(patient=None, needs=needs, iron_searches=searches)
+    assert unread_medicines(facts) == "medicationRequests: list cut off"
+    told = unread_medicines(replace(facts, unreadable_medicines=2))
+    assert told == "medicationRequests: list cut off; a medicine without a readable name"
 
 
 def test_in_kidney_failure_the_saturation_is_not_read_instead_of_missing() -> None:
