@@ -55,11 +55,16 @@ def _servers(value: object) -> object:
     return tuple(server_address(text) for text in value.split(",") if text.strip())
 
 
+def _is_secure(address: ServerAddress) -> bool:
+    """Whether nobody on the way can read along."""
+    return address.scheme == "https" or address.is_loopback
+
+
 def _collector(value: object) -> object:
     if not isinstance(value, str):
         return value
     address = parse_address(value.strip())
-    if address is None or (address.scheme != "https" and not address.is_loopback):
+    if address is None or not _is_secure(address):
         raise ValueError("must be the address of a collector, https or on this machine")
     return address
 
@@ -69,7 +74,7 @@ def server_address(text: str) -> ServerAddress:
     address = parse_address(text.strip())
     if address is None:
         raise ValueError("must be base addresses such as https://ehr.example.org/fhir, with commas between")
-    if address.scheme != "https" and not address.is_loopback:
+    if not _is_secure(address):
         raise ValueError("must be https; http is for the loopback address only")
     return address
 

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import date
 
 from cds_service.clinical.assessment import RlsStatus
-from cds_service.clinical.facts import ConditionFact, Facts, Need, NeedState, Source, Verification
+from cds_service.clinical.facts import TAKEN_BACK, ConditionFact, Facts, Need, NeedState, Source, Verification
 
 _RLS = "rls"
 _PLMD = "plmd"
 # Haemochromatosis does not end: a status of remission only says that it is treated (docs/rules.md R12).
 _LIFELONG = frozenset({"iron_overload"})
-_DENIED = frozenset({Verification.REFUTED, Verification.ENTERED_IN_ERROR})
 
 
 def is_current(condition: ConditionFact, today: date) -> bool:
@@ -20,7 +19,7 @@ def is_current(condition: ConditionFact, today: date) -> bool:
     Any abatement ends it, except one whose day lies after today (docs/rules.md R8.9); a disorder for life
     is on whatever its clinical status.
     """
-    if condition.verification in _DENIED:
+    if condition.verification in TAKEN_BACK:
         return False
     if condition.groups & _LIFELONG:
         return True

@@ -203,6 +203,10 @@ class Verification(StrEnum):
     ENTERED_IN_ERROR = "entered-in-error"
 
 
+TAKEN_BACK = frozenset({Verification.REFUTED, Verification.ENTERED_IN_ERROR})
+"""An entry with one of these says nothing of the patient."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConditionFact:
     """One Condition that belongs to at least one concept group of the knowledge base.

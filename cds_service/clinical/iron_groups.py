@@ -169,7 +169,7 @@ def _pregnant_low(picture: Picture, ferritin: Side, tsat: Side) -> Draft:
     low_tsat = tsat if tsat.is_low else None
     current = ferritin if ferritin.why is None else None
     # A low saturation despite such a ferritin asks for advice first, as it does outside pregnancy (IRON-11).
-    is_is_high = current is not None and is_above(current.result, "ferritin.iv.adult", picture.knowledge)
+    is_high = current is not None and is_above(current.result, "ferritin.iv.adult", picture.knowledge)
     named = _named_low(ferritin, tsat)
     results = tuple(result for _, result in named)
     # Each low value suffices alone, so one of known status warns whatever the other one's status is.
@@ -178,7 +178,7 @@ def _pregnant_low(picture: Picture, ferritin: Side, tsat: Side) -> Draft:
         CardKey.IRON_08,
         Indicator.WARNING,
         Form.STANDARD if ferritin.is_low else Form.PARTIAL,
-        _side_values(current, low_tsat) | ({"is_high": "yes"} if is_is_high else {}),
+        _side_values(current, low_tsat) | ({"is_high": "yes"} if is_high else {}),
         tuple(deciding(*pair) for pair in named),
         results=known or results,
         orders=FERRITIN_AND_PANEL,

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from cds_service.clinical.conditions import CurrentConditions, is_possible
 from cds_service.clinical.facts import (
+    TAKEN_BACK,
     Analyte,
     Certainty,
     ConditionFact,
@@ -18,7 +19,6 @@ from cds_service.clinical.facts import (
     Result,
     Sex,
     Source,
-    Verification,
 )
 from cds_service.clinical.results import (
     current,
@@ -32,7 +32,6 @@ from cds_service.clinical.timing import days_since, is_within, may_be_aged
 from cds_service.knowledge import Knowledge
 
 _PREGNANCY = "pregnancy"
-_DENIED = frozenset({Verification.REFUTED, Verification.ENTERED_IN_ERROR})
 _DIALYSIS_CONDITIONS = ("esrd_on_dialysis", "dialysis")
 # ICD-10-CM chapter 15, by the letters and digits of the category.
 _PREGNANT_CATEGORIES = (("O09", "O79"), ("O94", "O9A"))
@@ -183,7 +182,7 @@ def _names_pregnancy(condition: ConditionFact) -> bool:
 
 def _has_category(condition: ConditionFact, categories: tuple[str, ...]) -> bool:
     """Whether an entry that stands is of one of these categories; a delivery that is over still was one."""
-    if condition.verification in _DENIED:
+    if condition.verification in TAKEN_BACK:
         return False
     return any(code[:3] in categories for code in condition.icd10_codes)
 
@@ -225,7 +224,7 @@ def _tells_delivery(condition: ConditionFact) -> bool:
     if _has_category(condition, _PUERPERIUM_CATEGORIES):
         return True
     is_in_words = condition.certainty is Certainty.BY_TEXT and _DELIVERY in condition.groups
-    return is_in_words and condition.verification not in _DENIED
+    return is_in_words and condition.verification not in TAKEN_BACK
 
 
 def reduced_filtration(facts: Facts, knowledge: Knowledge, today: date) -> tuple[Result, ...]:

@@ -2,7 +2,7 @@
 
 import re
 
-from cds_service.clinical.facts import AllergyFact, Certainty, Verification
+from cds_service.clinical.facts import TAKEN_BACK, AllergyFact, Certainty
 from cds_service.fhir.conditions import is_active, verification
 from cds_service.fhir.lean import CodeableConcept, Resource
 from cds_service.fhir.needs import Item
@@ -10,7 +10,6 @@ from cds_service.fhir.products import coded_product, products_certainty
 from cds_service.fhir.reading import Reading, label, texts, words_of
 from cds_service.knowledge import Terminology
 
-_REFUTED = frozenset({Verification.REFUTED, Verification.ENTERED_IN_ERROR})
 _IRON_GROUPS = frozenset({"IV_IRON", "ORAL_IRON", "IRON_ANY"})
 ADVERSE_EFFECT_OF_IRON = "adverse_effect_of_iron"
 _IRON_REACTIONS = _IRON_GROUPS | {ADVERSE_EFFECT_OF_IRON}
@@ -44,7 +43,7 @@ def read_allergy(item: Item, reading: Reading) -> AllergyFact | None:
     if not certainties:
         return None
     name = "AllergyIntolerance"
-    if verification(resource.verificationStatus, reading, name) in _REFUTED:
+    if verification(resource.verificationStatus, reading, name) in TAKEN_BACK:
         return None
     if not is_active(resource.clinicalStatus, reading, name):
         return None
@@ -72,7 +71,7 @@ def read_allergy_problem(item: Item, reading: Reading) -> AllergyFact | None:
     certainty = reading.groups_certainty(concept.coding or ())
     if not groups and reading.coded_groups(concept) <= _ALLERGY_TO_SOMETHING:
         groups, certainty = named_reaction(words_of(concept), reading.terminology), Certainty.BY_TEXT
-    if not groups or verification(resource.verificationStatus, reading, "Condition") in _REFUTED:
+    if not groups or verification(resource.verificationStatus, reading, "Condition") in TAKEN_BACK:
         return None
     return AllergyFact(
         source=item.source,

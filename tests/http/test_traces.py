@@ -3,8 +3,10 @@
 import builtins
 import json
 import logging
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection
@@ -168,6 +170,16 @@ def test_a_collector_out_of_reach_is_told_in_the_log_and_hinders_neither_call_no
     lines = [json.loads(line) for line in at.told.splitlines() if line.startswith("{")]
     assert any(line["event"].startswith("opentelemetry.") and line["level"] == "error" for line in lines)
     assert "127.0.0.1:9" not in at.told.replace(f"http://127.0.0.1:{at.port}", "")
+
+
+def test_a_collector_that_says_nothing_hinders_neither_call_nor_stop() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with serving({"RLS_CDS_TRACES": address, "RLS_CDS_WORKERS": "1"}) as at:
+            assert version(at.port) == 200
+            before = time.monotonic()
+            assert at.stop() == 0
+            assert time.monotonic() - before < 10
 
 
 def test_what_is_waiting_is_sent_when_the_server_stops(collector: Collector) -> None:
